@@ -15,9 +15,11 @@
 // A request may have a "ref", an identifier of 1 to 24 visible characters that the client chooses.
 // The answer to the request repeats it: an error, or the message that the request has become, which
 // others and the history get with it too. So a client knows which of its requests were accepted and
-// which were not. A request without an answer may or may not have been accepted. Only two kinds of
-// requests are refused without a ref: those larger than 32 KB that come too fast, and those that
-// are not valid requests.
+// which were not. A message without an answer may or may not have been accepted. The client may
+// send it again with the same ref and "again":true. The worker remembers the refs of a user's last
+// messages for ten minutes, and answers a message that it has published already with "sent". Only
+// two kinds of requests are refused without a ref: those larger than 32 KB that come too fast, and
+// those that are not valid requests.
 package chat
 
 import (
@@ -49,6 +51,7 @@ type chat struct {
 	history    history
 	limits     *limits
 	identities *identities
+	sent       sent
 }
 
 // New returns the handler of a chat.
@@ -61,7 +64,11 @@ func New(cfg Config) (worker.Handler, error) {
 	if err != nil {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	h := &chat{history{cfg.History}, limits, identities}
+	sent, err := newSent()
+	if err != nil {
+		return worker.Handler{}, fmt.Errorf("chat: %w", err)
+	}
+	h := &chat{history{cfg.History}, limits, identities, sent}
 	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
@@ -80,8 +87,10 @@ type request struct {
 	Text  string `json:"text"`
 	ToUID string `json:"toUid"` // optional, with To: the message is for this user only
 	Ref   string `json:"ref"`   // optional identifier of the request, which the answer repeats
+	Again bool   `json:"again"` // the message may have been published already, with the same ref
 
-	typed bool // a line of text and not JSON
+	typed bool   // a line of text and not JSON
+	key   string // of the worker's message
 }
 
 // event is a message to a client.
@@ -136,6 +145,9 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 		send(c, problem("bad_request", err.Error()))
 		return nil
 	}
+	if req.Ref != "" {
+		req.key = m.Key(c)
+	}
 	if name(c) == "" && !slices.Contains([]string{"login", "ping", "quit", "help"}, req.Type) {
 		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"NAME"}`))
 		return nil
@@ -180,9 +192,13 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		return h.join(ctx, c, req.Room)
 	case "leave":
 		return h.leave(c, cmp.Or(req.Room, currentRoom(c)))
-	case "say":
-		return h.say(ctx, c, req)
-	case "private":
+	case "say", "private":
+		if e := h.sent.again(ctx, c, req); e != nil {
+			return e
+		}
+		if req.Type == "say" {
+			return h.say(ctx, c, req)
+		}
 		return h.private(ctx, c, req)
 	case "typing":
 		return h.typing(c, named(req.Room))

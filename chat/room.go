@@ -126,11 +126,11 @@ func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	if !h.limits.take(ctx, group(room), roomLimit) {
 		return slowDown("too many messages in this room")
 	}
-	m := encode(&event{
-		Type: "message", Room: room, From: name(c), UID: c.UID(), Text: text, ID: rand.Text(), Ref: req.Ref,
-	})
+	e := &event{Type: "message", Room: room, From: name(c), UID: c.UID(), Text: text, ID: rand.Text(), Ref: req.Ref}
+	m := encode(e)
 	h.history.remember(ctx, room, h.identities.author(c), m.Data)
 	c.Publish(worker.Group(group(room)), m)
+	h.sent.add(ctx, c, req, e.ID)
 	return nil
 }
 
@@ -160,6 +160,7 @@ func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event 
 		return h.absent(ctx, c, to)
 	}
 	c.Publish(worker.UIDs(e.ToUID, c.UID()), encode(e))
+	h.sent.add(ctx, c, req, e.ID)
 	return nil
 }
 

@@ -124,7 +124,7 @@ func TestTokens(t *testing.T) {
 	}
 	keys.renew("short")
 	server.Signal(syscall.SIGHUP)
-	server.AwaitLog("keys of tokens not read again", 1)
+	server.AwaitLog("configuration not reloaded, the old one stays", 1)
 	if code := server.Terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

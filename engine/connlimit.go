@@ -5,6 +5,52 @@ import (
 	"time"
 )
 
+// listenLimits are the limits of a Listener that Update replaces.
+type listenLimits struct {
+	conn               ConnOptions   // of the connections that are accepted from now on
+	maxConns, maxPerIP int           // zero: no limit
+	connectRate        int           // zero: no limit
+	proxy              *ProxyOptions // nil: no proxies
+	rate               *connRate     // nil: no limit; guarded by mu of the listener
+}
+
+// limits checks the options and returns the limits among them.
+func (o *ListenOptions) limits() (*listenLimits, error) {
+	err := checkNumbers("ListenOptions",
+		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)},
+		number{"ConnectRate", int64(o.ConnectRate)}, number{"Reserve", int64(o.Reserve)})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := o.Conn.check("ListenOptions.Conn")
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Proxy.check(); err != nil {
+		return nil, err
+	}
+	return &listenLimits{conn: conn, maxConns: o.MaxConns, maxPerIP: o.MaxPerIP, connectRate: o.ConnectRate,
+		proxy: o.Proxy, rate: newConnRate(o.ConnectRate)}, nil
+}
+
+// Update replaces Conn, Proxy, MaxConns, MaxPerIP and ConnectRate of the options that Listen was
+// given. It ignores the others. They apply to connections that are accepted from then on; open ones
+// keep their ConnOptions, and stay open if there are more of them than the limits allow. Connections
+// that were accepted while there was no MaxPerIP do not count against it. Any goroutine may call it.
+func (ln *Listener) Update(o ListenOptions) error {
+	next, err := o.limits()
+	if err != nil {
+		return err
+	}
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if now := ln.limits.Load(); now.connectRate == next.connectRate {
+		next.rate = now.rate // it knows who has connected lately
+	}
+	ln.limits.Store(next)
+	return nil
+}
+
 // origin returns the address that a limit per address applies to. For IPv6 it is the /64, because
 // one customer has a whole /64.
 func origin(remote netip.AddrPort) netip.Addr {
@@ -18,22 +64,23 @@ func origin(remote netip.AddrPort) netip.Addr {
 
 // trusts reports whether an address is that of a trusted proxy.
 func (ln *Listener) trusts(remote netip.AddrPort) bool {
-	return ln.proxy != nil && ln.proxy.Trusts(remote.Addr())
+	p := ln.limits.Load().proxy
+	return p != nil && p.Trusts(remote.Addr())
 }
 
 // acquire counts a new connection. ok is false if a limit is reached. The limits per address do not
 // apply to an exempt one. counted says whether the connection counts for its address.
-func (ln *Listener) acquire(remote netip.AddrPort, exempt bool) (counted, ok bool) {
+func (ln *Listener) acquire(remote netip.AddrPort, limits *listenLimits, exempt bool) (counted, ok bool) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if !exempt && !ln.rateAllows(remote) {
+	if !exempt && !ln.rateAllows(remote, limits) {
 		return false, false
 	}
-	if ln.maxConns > 0 && ln.conns >= ln.maxConns {
+	if limits.maxConns > 0 && ln.conns >= limits.maxConns {
 		ln.stats.OverMaxConns++
 		return false, false
 	}
-	if counted = ln.maxPerIP > 0 && !exempt; counted && !ln.count(remote) {
+	if counted = limits.maxPerIP > 0 && !exempt; counted && !ln.count(remote, limits) {
 		return false, false
 	}
 	ln.conns++
@@ -43,14 +90,14 @@ func (ln *Listener) acquire(remote netip.AddrPort, exempt bool) (counted, ok boo
 // reassign counts an open connection for another address than before. It returns false, and changes
 // nothing, if a limit of that address is reached.
 func (ln *Listener) reassign(c *Conn, remote netip.AddrPort) bool {
-	exempt := ln.trusts(remote)
+	exempt, limits := ln.trusts(remote), ln.limits.Load()
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if !exempt && origin(remote) != origin(c.remote) && !ln.rateAllows(remote) {
+	if !exempt && origin(remote) != origin(c.remote) && !ln.rateAllows(remote, limits) {
 		return false
 	}
-	counted := ln.maxPerIP > 0 && !exempt
-	if counted && !ln.count(remote) {
+	counted := limits.maxPerIP > 0 && !exempt
+	if counted && !ln.count(remote, limits) {
 		return false
 	}
 	if c.counted {
@@ -61,8 +108,8 @@ func (ln *Listener) reassign(c *Conn, remote netip.AddrPort) bool {
 }
 
 // rateAllows counts a connection against the rate of its address. The caller holds mu.
-func (ln *Listener) rateAllows(remote netip.AddrPort) bool {
-	if f := ln.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
+func (ln *Listener) rateAllows(remote netip.AddrPort, limits *listenLimits) bool {
+	if f := limits.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
 		ln.stats.OverRate++
 		return false
 	}
@@ -70,9 +117,9 @@ func (ln *Listener) rateAllows(remote netip.AddrPort) bool {
 }
 
 // count counts a connection for its address. The caller holds mu.
-func (ln *Listener) count(remote netip.AddrPort) bool {
+func (ln *Listener) count(remote netip.AddrPort, limits *listenLimits) bool {
 	from := origin(remote)
-	if ln.perIP[from] >= ln.maxPerIP {
+	if ln.perIP[from] >= limits.maxPerIP {
 		ln.stats.OverMaxPerIP++
 		return false
 	}

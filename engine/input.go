@@ -18,7 +18,7 @@ func (c *Conn) receive(in []byte) {
 		return
 	}
 	if c.peer.begins() {
-		if in = c.listener.readHeader(c, in); len(in) == 0 || c.Closed() {
+		if in = readHeader(c, in); len(in) == 0 || c.Closed() {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,24 +61,23 @@ type ListenerStats struct {
 // Listener accepts connections and distributes them over the loops.
 type Listener struct {
 	// Static after Listen.
-	engine             *Engine
-	socket             net.Listener
-	accept             func(netip.AddrPort) Handler
-	conn               ConnOptions
-	proxy              *ProxyOptions // nil: no proxies
-	maxConns, maxPerIP int           // zero: no limit
-	maxFD              uint64        // higher descriptors are left for other uses
-	stop               chan struct{} // closed by Close
-	done               chan struct{} // closed when the accept goroutine has ended
+	engine *Engine
+	socket net.Listener
+	accept func(netip.AddrPort) Handler
+	maxFD  uint64        // higher descriptors are left for other uses
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the accept goroutine has ended
+
+	limits atomic.Pointer[listenLimits] // what it points to is static, except for rate
 
 	// Owned by the accept goroutine.
 	registering []registration // oldest first; bound: connections between
 
 	mu     sync.Mutex
-	closed bool      // Guarded by mu.
-	conns  int       // Guarded by mu. Open now.
-	rate   *connRate // Guarded by mu. nil: no limit.
-	// perIP counts the open connections by address, only if there is a limit. Guarded by mu.
+	closed bool // Guarded by mu.
+	conns  int  // Guarded by mu. Open now.
+	// perIP counts the open connections by address, those that came while there was a limit.
+	// Guarded by mu.
 	perIP map[netip.Addr]int // bound: connections of a listener
 	stats ListenerStats      // Guarded by mu.
 }
@@ -97,16 +97,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if o.Accept == nil {
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
-	err := checkNumbers("ListenOptions",
-		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)},
-		number{"ConnectRate", int64(o.ConnectRate)}, number{"Reserve", int64(o.Reserve)})
-	if err != nil {
-		return nil, err
-	}
-	if err := o.Proxy.check(); err != nil {
-		return nil, err
-	}
-	conn, err := o.Conn.check("ListenOptions.Conn")
+	limits, err := o.limits()
 	if err != nil {
 		return nil, err
 	}
@@ -115,18 +106,15 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
 	}
 	ln := &Listener{
-		engine:   e,
-		socket:   s,
-		accept:   o.Accept,
-		conn:     conn,
-		proxy:    o.Proxy,
-		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
-		stop:  make(chan struct{}),
-		done:  make(chan struct{}),
-		maxFD: descriptorLimit(o.Reserve),
-		rate:  newConnRate(o.ConnectRate),
-		perIP: make(map[netip.Addr]int),
+		engine: e,
+		socket: s,
+		accept: o.Accept,
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		maxFD:  descriptorLimit(o.Reserve),
+		perIP:  make(map[netip.Addr]int),
 	}
+	ln.limits.Store(limits)
 	e.mu.Lock()
 	if e.stopping {
 		e.mu.Unlock()
@@ -210,15 +198,15 @@ func (ln *Listener) run() {
 
 // admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
-	remote := remoteOf(nc)
+	remote, limits := remoteOf(nc), ln.limits.Load()
 	trusted := ln.trusts(remote)
-	if p := ln.proxy; p != nil && p.Required && !trusted {
+	if p := limits.proxy; p != nil && p.Required && !trusted {
 		ln.update(func(s *ListenerStats) { s.ProxiesUntrusted++ })
 		p.Report(remote, ErrUntrustedProxy)
 		nc.Close()
 		return
 	}
-	counted, ok := ln.acquire(remote, trusted)
+	counted, ok := ln.acquire(remote, limits, trusted)
 	if !ok {
 		nc.Close()
 		return
@@ -230,10 +218,10 @@ func (ln *Listener) admit(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
+	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)
 	c.counted = counted
-	if ln.proxy != nil {
-		awaitHeader(c, trusted)
+	if limits.proxy != nil {
+		awaitHeader(c, limits.proxy, trusted)
 	}
 	result, err := ln.engine.register(c, nc)
 	if err != nil {

@@ -59,23 +59,24 @@ func (p *ProxyOptions) check() error {
 // arriving is the Handler of a conn whose proxy header has not been read. Owned by the loop.
 type arriving struct {
 	Timer
-	conn *Conn
-	next Handler
+	conn  *Conn
+	proxy *ProxyOptions
+	next  Handler
 }
 
 // awaitHeader makes a new conn wait for the header of its peer, which is trusted or not.
-func awaitHeader(c *Conn, trusted bool) {
+func awaitHeader(c *Conn, proxy *ProxyOptions, trusted bool) {
 	if !trusted {
 		c.peer = peerMaySendHeader
 		return
 	}
-	a := &arriving{conn: c, next: c.handler}
+	a := &arriving{conn: c, proxy: proxy, next: c.handler}
 	a.Target = a
 	c.peer, c.handler = peerSendsHeader, a
 }
 
 // OnOpen implements Handler.
-func (a *arriving) OnOpen(c *Conn) { c.loop.Schedule(&a.Timer, c.listener.proxy.Timeout) }
+func (a *arriving) OnOpen(c *Conn) { c.loop.Schedule(&a.Timer, a.proxy.Timeout) }
 
 // OnData implements Handler. It is never called: see offer.
 func (a *arriving) OnData(*Conn, []byte) int { return 0 }
@@ -89,8 +90,8 @@ func (a *arriving) OnTimer(*Timer) {
 	if c.Closed() {
 		return
 	}
-	if c.listener.proxy.Required || len(c.unconsumed) > 0 {
-		c.listener.refuseHeader(c, ErrProxyHeader)
+	if a.proxy.Required || len(c.unconsumed) > 0 {
+		a.refuse(ErrProxyHeader)
 		return
 	}
 	a.arrive(netip.AddrPort{})
@@ -98,28 +99,22 @@ func (a *arriving) OnTimer(*Timer) {
 
 // readHeader takes the proxy header from the first bytes of a conn. It returns the bytes after it,
 // nil if c does not go on with them now.
-func (ln *Listener) readHeader(c *Conn, in []byte) []byte {
+func readHeader(c *Conn, in []byte) []byte {
 	if c.peer == peerMaySendHeader {
 		c.peer = peerSends
-		// A proxy sends its header at once. What is not complete here is something else.
-		_, n, err := ln.proxy.ReadHeader(in)
-		if err != nil || n == 0 {
-			return in
-		}
-		ln.update(func(s *ListenerStats) { s.ProxyHeadersIgnored++ })
-		ln.proxy.Report(c.remote, ErrUntrustedProxy)
-		return in[n:]
+		return skipHeader(c, in)
 	}
+	a := c.handler.(*arriving)
 	held := len(c.unconsumed) > 0
 	if held {
 		c.keep(in)
 		in = c.unconsumed
 	}
-	client, n, err := ln.proxy.ReadHeader(in)
+	client, n, err := a.proxy.ReadHeader(in)
 	switch {
-	case errors.Is(err, ErrNoProxyHeader) && !ln.proxy.Required:
+	case errors.Is(err, ErrNoProxyHeader) && !a.proxy.Required:
 	case err != nil:
-		ln.refuseHeader(c, fmt.Errorf("%w: %w", ErrProxyHeader, err))
+		a.refuse(fmt.Errorf("%w: %w", ErrProxyHeader, err))
 		return nil
 	case n == 0:
 		if !held {
@@ -127,7 +122,7 @@ func (ln *Listener) readHeader(c *Conn, in []byte) []byte {
 		}
 		return nil
 	default:
-		ln.update(func(s *ListenerStats) { s.ProxyHeaders++ })
+		c.listener.update(func(s *ListenerStats) { s.ProxyHeaders++ })
 	}
 	rest := in[n:]
 	if held {
@@ -135,8 +130,24 @@ func (ln *Listener) readHeader(c *Conn, in []byte) []byte {
 		c.loop.buffers.put(c.unconsumed)
 		c.unconsumed = nil
 	}
-	c.handler.(*arriving).arrive(client)
+	a.arrive(client)
 	return rest
+}
+
+// skipHeader returns the first bytes of a peer that is not trusted, without its proxy header. A
+// proxy sends its header at once: what is not complete here is something else.
+func skipHeader(c *Conn, in []byte) []byte {
+	proxy := c.listener.limits.Load().proxy
+	if proxy == nil {
+		return in // Update has removed it
+	}
+	_, n, err := proxy.ReadHeader(in)
+	if err != nil || n == 0 {
+		return in
+	}
+	c.listener.update(func(s *ListenerStats) { s.ProxyHeadersIgnored++ })
+	proxy.Report(c.remote, ErrUntrustedProxy)
+	return in[n:]
 }
 
 // arrive opens a conn whose proxy has said, or has not said, where its client is.
@@ -151,8 +162,10 @@ func (a *arriving) arrive(client netip.AddrPort) {
 	c.callOpen()
 }
 
-func (ln *Listener) refuseHeader(c *Conn, err error) {
-	ln.update(func(s *ListenerStats) { s.ProxyHeadersInvalid++ })
-	ln.proxy.Report(c.remote, err)
+// refuse closes a conn whose proxy has sent no valid header.
+func (a *arriving) refuse(err error) {
+	c := a.conn
+	c.listener.update(func(s *ListenerStats) { s.ProxyHeadersInvalid++ })
+	a.proxy.Report(c.remote, err)
 	c.markEnded(err)
 }

@@ -258,3 +258,31 @@ func TestLimitsBehindProxy(t *testing.T) {
 		return status == "101 "
 	})
 }
+
+// Trusted proxies may change while the gateway runs, for connections that come from then on.
+func TestUpdateTrustProxies(t *testing.T) {
+	t.Parallel()
+	lis := gateway.ListenerConfig{URL: "text://127.0.0.1:0"}
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{lis}})
+	runWorker(t, g, whereAmI)
+	for _, c := range []struct {
+		trusted []string
+		named   bool
+	}{{nil, false}, {[]string{"127.0.0.1"}, true}, {[]string{"192.0.2.1"}, false}, {nil, false}} {
+		lis.TrustProxies = c.trusted
+		if err := g.UpdateListeners([]gateway.ListenerConfig{lis}); err != nil {
+			t.Fatal(err)
+		}
+		client := behindProxy(t, g.Addrs()[0], proxyV1)
+		if c.trusted != nil { // otherwise the header is a message, and has an answer
+			client.say("where am I?")
+		}
+		want := client.conn.LocalAddr().String()
+		if c.named {
+			want = "203.0.113.9:4711"
+		}
+		if got := client.receive(); got != want {
+			t.Errorf("%v: %q, want %q", c.trusted, got, want)
+		}
+	}
+}

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
+	"net/http"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -22,12 +20,21 @@ import (
 type tokens struct {
 	cfg        jwtauth.Config // without what other fields here say
 	attributes []string
-	auth       *jwtauth.Authenticator // nil: clients need no token
+
+	inUse *inUseTokens // of the gateway; nil before start
+}
+
+// inUseTokens check the tokens of a gateway's clients.
+type inUseTokens struct {
+	auth atomic.Pointer[jwtauth.Authenticator] // nil: clients have needed no token so far
+
+	// Owned by the goroutine that starts the gateway, and later by the one that reloads.
+	ctx  context.Context // until it ends, files are watched; nil: they are not
+	stop context.CancelFunc
 }
 
 // addFlags adds the flags about tokens of clients.
-func (t *tokens) addFlags(c *cobra.Command) {
-	f := c.Flags()
+func (t *tokens) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.cfg.KeyFile, "jwt-key-file", "",
 		"`file` with public keys or certificates in PEM form; clients of ws listeners then need a JSON "+
 			"Web Token")
@@ -40,7 +47,7 @@ func (t *tokens) addFlags(c *cobra.Command) {
 			"cookie:NAME, subprotocol:NAME (the one after NAME)")
 	f.StringSliceVar(&t.cfg.Algorithms, "jwt-algorithm", nil,
 		"`NAME`[,NAME] of the algorithms accepted, for example RS256 (default: those of the keys)")
-	f.StringVar(&t.cfg.Issuer, "jwt-issuer", "", "what the claim iss must `be` (default: anything)")
+	f.StringVar(&t.cfg.Issuer, "jwt-issuer", "", "`value` that the claim iss must have (default: anything)")
 	f.StringSliceVar(&t.cfg.Audiences, "jwt-audience", nil,
 		"`NAME`[,NAME] of which the claim aud must have one (default: anything)")
 	f.DurationVar(&t.cfg.Leeway, "jwt-leeway", 30*time.Second,
@@ -50,25 +57,30 @@ func (t *tokens) addFlags(c *cobra.Command) {
 		"`ATTRIBUTE=CLAIM`[,ATTRIBUTE=CLAIM] that becomes an attribute of the client; repeatable")
 }
 
+// hasKeys reports whether clients need a token.
+func (t *tokens) hasKeys() bool {
+	return t.cfg.KeyFile != "" || t.cfg.SecretFile != "" || t.cfg.JWKSFile != ""
+}
+
 // check refuses flags about tokens where there is no key, because no client would need a token.
-func (t *tokens) check(f *pflag.FlagSet) (err error) {
-	if t.cfg.KeyFile != "" || t.cfg.SecretFile != "" || t.cfg.JWKSFile != "" {
+func (t *tokens) check(flags *pflag.FlagSet) (err error) {
+	if t.hasKeys() {
 		return nil
 	}
-	f.Visit(func(flag *pflag.Flag) {
-		if strings.HasPrefix(flag.Name, "jwt-") && err == nil {
-			err = usageError{fmt.Errorf("--%s needs --jwt-key-file, --jwt-secret-file or --jwt-jwks-file", flag.Name)}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "jwt-") && f.Value.String() != f.DefValue && err == nil {
+			err = usageError{fmt.Errorf("--%s: needs --jwt-key-file, --jwt-secret-file or --jwt-jwks-file", f.Name)}
 		}
 	})
 	return err
 }
 
-// protect makes clients of the listeners need a token, if there are keys.
-func (t *tokens) protect(listeners []gateway.ListenerConfig, log *slog.Logger) error {
-	cfg := t.cfg
-	if cfg.KeyFile == "" && cfg.SecretFile == "" && cfg.JWKSFile == "" {
-		return nil
+// authenticator reads the keys. It returns nil if there are none.
+func (t *tokens) authenticator(log *slog.Logger) (*jwtauth.Authenticator, error) {
+	if !t.hasKeys() {
+		return nil, nil
 	}
+	cfg := t.cfg
 	cfg.Logger, cfg.Attributes = log, make(map[string]string)
 	for _, pair := range t.attributes {
 		attribute, claim, ok := strings.Cut(pair, "=")
@@ -77,24 +89,11 @@ func (t *tokens) protect(listeners []gateway.ListenerConfig, log *slog.Logger) e
 		}
 		cfg.Attributes[attribute] = claim
 	}
-	var err error
-	if t.auth, err = jwtauth.New(cfg); err != nil {
-		if bad, ok := errors.AsType[*jwtauth.ConfigError](err); ok {
-			return usageError{fmt.Errorf("--%s: %w", tokenFlag[bad.Field], bad.Err)}
-		}
-		return err
+	auth, err := jwtauth.New(cfg)
+	if bad, ok := errors.AsType[*jwtauth.ConfigError](err); ok {
+		return nil, settingError{tokenFlag[bad.Field], -1, bad.Err}
 	}
-	for i := range listeners {
-		l := &listeners[i]
-		switch {
-		case strings.HasPrefix(l.URL, "ws://"):
-			t.auth.Protect(l)
-		case !cfg.Optional:
-			return usageError{fmt.Errorf("--listen %s: only clients of ws listeners have tokens: leave it out "+
-				"(--listen ws://HOST:PORT), or add --jwt-optional", l.URL)}
-		}
-	}
-	return nil
+	return auth, err
 }
 
 // tokenFlag are the flags of the fields of jwtauth.Config.
@@ -104,27 +103,75 @@ var tokenFlag = map[string]string{
 	"UIDClaim": "jwt-uid-claim", "Attributes": "jwt-attribute", "Sources": "jwt-from", "Optional": "jwt-optional",
 }
 
-// watch reads the keys of tokens again when their files change, and on SIGHUP, until ctx ends.
-func (t *tokens) watch(ctx context.Context, log *slog.Logger) {
-	auth := t.auth
-	if auth == nil {
-		return
+// start makes the clients of a new gateway's listeners need a token, if there are keys.
+func (t *tokens) start(listeners []gateway.ListenerConfig, log *slog.Logger) error {
+	t.inUse = new(inUseTokens)
+	use, err := t.replace(t, listeners, log)
+	if err == nil {
+		use()
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	go auth.Watch(ctx)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-			}
-			if err := auth.Reload(); err != nil {
-				log.Error("keys of tokens not read again: the old ones stay", "err", err)
-			} else {
-				log.Info("keys of tokens read again")
-			}
+	return err
+}
+
+// replace reads the keys of other flags, and makes the clients of listeners need a token, if there
+// are keys. use makes them those in use. Clients that are connected renew their tokens by the keys
+// in use.
+func (t *tokens) replace(by *tokens, listeners []gateway.ListenerConfig, log *slog.Logger) (use func(), err error) {
+	auth, err := by.authenticator(log)
+	if err != nil || auth == nil {
+		return t.inUse.rest, err
+	}
+	for i := range listeners {
+		l := &listeners[i]
+		switch {
+		case strings.HasPrefix(l.URL, "ws://"):
+			t.inUse.protect(l, auth)
+		case !by.cfg.Optional:
+			return nil, settingError{"listen", i, fmt.Errorf("%s: only clients of ws listeners have tokens: leave it out "+
+				"(--listen ws://HOST:PORT), or add --jwt-optional", l.URL)}
 		}
-	}()
+	}
+	return func() {
+		t.inUse.use(auth)
+		if by != t {
+			log.Info("keys of tokens read again")
+		}
+	}, nil
+}
+
+// protect makes the clients of a listener need a token.
+func (u *inUseTokens) protect(l *gateway.ListenerConfig, auth *jwtauth.Authenticator) {
+	auth.Protect(l)
+	l.OnUpgrade = func(ctx context.Context, r *http.Request) (gateway.Identity, error) {
+		return u.auth.Load().OnUpgrade(ctx, r)
+	}
+	l.OnRefresh = func(ctx context.Context, token string) (gateway.Identity, error) {
+		return u.auth.Load().OnRefresh(ctx, token)
+	}
+}
+
+// use checks tokens by auth from now on.
+func (u *inUseTokens) use(auth *jwtauth.Authenticator) {
+	u.rest()
+	u.auth.Store(auth)
+	if u.ctx != nil {
+		u.watch(u.ctx)
+	}
+}
+
+// rest stops to watch the files.
+func (u *inUseTokens) rest() {
+	if u.stop != nil {
+		u.stop()
+		u.stop = nil
+	}
+}
+
+// watch reads the keys again when their files change, until ctx ends.
+func (u *inUseTokens) watch(ctx context.Context) {
+	u.ctx = ctx
+	if auth := u.auth.Load(); auth != nil {
+		ctx, u.stop = context.WithCancel(ctx)
+		go auth.Watch(ctx)
+	}
 }

@@ -67,6 +67,7 @@ var topics = []topic{
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
+	{"Configuration", "config"},
 	{"Process", "reactors pin help"},
 }
 
