@@ -35,8 +35,9 @@ func (o *ListenOptions) limits() (*listenLimits, error) {
 
 // Update replaces Conn, Proxy, MaxConns, MaxPerIP and ConnectRate of the options that Listen was
 // given. It ignores the others. They apply to connections that are accepted from then on; open ones
-// keep their ConnOptions, and stay open if there are more of them than the limits allow. Connections
-// that were accepted while there was no MaxPerIP do not count against it. Any goroutine may call it.
+// keep their ConnOptions, and stay open if there are more of them than the limits allow.
+// Connections that were accepted while there was no MaxPerIP do not count against it. Any goroutine
+// may call it.
 func (ln *Listener) Update(o ListenOptions) error {
 	next, err := o.limits()
 	if err != nil {
