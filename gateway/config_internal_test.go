@@ -76,7 +76,7 @@ func TestListenerConfigFields(t *testing.T) {
 		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
 		"Subprotocols": {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
 		"Compress":     {Good: []any{true}},
-		"OnUpgrade":    {}, "OnRefresh": {},
+		"OnUpgrade":    {}, "OnRefresh": {}, "Authenticate": {Good: []any{true}},
 		"TokenSubprotocol": {Good: []any{"bearer"}, Bad: []any{"a b"}},
 		"MaskQuery":        {Good: []any{[]string{"token"}}},
 		"KeepHeaders":      {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
@@ -101,7 +101,7 @@ func TestListenerConfigFields(t *testing.T) {
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
 		{KeepHeaders: []string{"a"}}, {ProxyHeaders: []string{"a"}},
-		{TokenSubprotocol: "a"}, {MaskQuery: []string{"a"}},
+		{TokenSubprotocol: "a"}, {Authenticate: true}, {MaskQuery: []string{"a"}},
 		{OnRefresh: func(context.Context, string) (Identity, error) { return Identity{}, nil }},
 	} {
 		l.URL = "text://127.0.0.1:0"

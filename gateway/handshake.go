@@ -35,7 +35,7 @@ func (s *session) handshake(in []byte) int {
 		s.refusePath(req)
 		return len(in)
 	}
-	if s.lis.OnUpgrade == nil {
+	if s.lis.OnUpgrade == nil && !s.lis.asksWorker() {
 		s.finishUpgrade(req, nil)
 		return s.handshaken(n, len(in))
 	}

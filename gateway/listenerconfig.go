@@ -74,6 +74,11 @@ type ListenerConfig struct {
 	// gateway drains. Run waits for calls that have not returned. Nil means every WebSocket is
 	// opened. ws:// only.
 	OnUpgrade func(ctx context.Context, r *http.Request) (Identity, error)
+	// Authenticate makes WebSockets wait for the answer of a worker that has
+	// worker.Handler.Authenticate. Without it they do so from the first time that such a worker has
+	// connected. It has no effect with OnUpgrade. The calls run, wait and time out as those of
+	// OnUpgrade do. ws:// only.
+	Authenticate bool
 	// OnRefresh checks the token that a client with an Identity sends in a text message of the form
 	// {"type":"sluice.refresh","token":"..."}, of at most 16 KiB. No worker sees the message. The new
 	// Identity must have the UID of the first one. Its Attrs are set, others stay, and Expires counts
@@ -274,6 +279,8 @@ func (l *ListenerConfig) webSocketField() string {
 		return "Page"
 	case l.OnUpgrade != nil:
 		return "OnUpgrade"
+	case l.Authenticate:
+		return "Authenticate"
 	case l.OnRefresh != nil:
 		return "OnRefresh"
 	case l.TokenSubprotocol != "":

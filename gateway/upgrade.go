@@ -52,11 +52,13 @@ const maxUpgrades = 256
 // loop.
 type upgrade struct {
 	session *session
-	head    *codec.Request // nil for OnRefresh
-	refresh *known         // nil for OnUpgrade
-	call    func(context.Context) (Identity, error)
-	size    int                // size of the request
-	cancel  context.CancelFunc // nil: the call has not begun
+	head    *codec.Request                          // nil for OnRefresh
+	refresh *known                                  // nil for OnUpgrade
+	call    func(context.Context) (Identity, error) // nil: a worker decides
+
+	question question           // to a worker
+	size     int                // size of the request
+	cancel   context.CancelFunc // nil: the call has not begun
 }
 
 // upgrades are the upgrades of a loop.
@@ -95,6 +97,10 @@ func (s *session) askUpgrade(req *codec.Request, size int) {
 		return
 	}
 	s.phase = phaseUpgrading
+	if s.lis.OnUpgrade == nil {
+		s.loop.ask(&upgrade{session: s, head: req, size: size, question: question{sent: time.Now()}})
+		return
+	}
 	s.loop.ask(&upgrade{
 		session: s, head: req, size: size,
 		call: func(ctx context.Context) (Identity, error) { return s.lis.OnUpgrade(ctx, r.WithContext(ctx)) },
@@ -127,6 +133,10 @@ func (s *session) upgradeBytes() int {
 func (u *upgrade) start() {
 	l := u.session.loop
 	l.upgrades.running++
+	if u.call == nil {
+		l.questions.ask(u)
+		return
+	}
 	ctx, cancel := context.WithTimeout(l.g.pageCtx, u.session.lis.HandshakeTimeout)
 	u.cancel = cancel
 	l.g.pagesWG.Go(func() {
@@ -264,6 +274,12 @@ func (l *loop) dropUpgrade(s *session) {
 		return
 	}
 	delete(q.of, s)
+	if u.question.id != 0 { // no goroutine will return
+		l.questions.take(u)
+		q.running--
+		l.nextUpgrade()
+		return
+	}
 	if u.cancel != nil {
 		u.cancel()
 		return

@@ -42,6 +42,8 @@ func (o *listenerOptions) listenerFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.tell, "proxy-header", []string{"X-Forwarded-For", "Forwarded", "X-Real-IP"},
 		"`NAME`[,NAME] of the header fields in which --trust-proxy names the client; the first that is "+
 			"there counts")
+	f.BoolVar(&o.limits.Authenticate, "authenticate", false,
+		"let WebSockets wait for a worker with Handler.Authenticate")
 	f.IntVar(&o.limits.MaxRequest, "max-request", 8<<10,
 		"`bytes` of a WebSocket's request that workers see; larger requests get status 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
@@ -111,7 +113,7 @@ func (o *listenerOptions) listener(url string, page pageOn) (gateway.ListenerCon
 		if o.idle < 0 {
 			l.Heartbeat = -1 // never
 		}
-		l.MaxMissedPings = idleMisses
+		l.MaxMissedPings, l.Authenticate = idleMisses, false
 		return l, nil
 	}
 	l.Origins, l.Hosts, l.Compress, l.ProxyHeaders = o.origins, o.hosts, o.compress, o.tell

@@ -56,7 +56,7 @@ type topic struct {
 
 // topics are the headings of the help of chat, echo and gateway. A command lacks some of the flags.
 var topics = []topic{
-	{"Listeners", "listen chat-page origin host trust-proxy proxy-header keep-header max-request compress " +
+	{"Listeners", "listen chat-page origin host authenticate trust-proxy proxy-header keep-header max-request compress " +
 		"max-takeover-bytes"},
 	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate " +
 		"max-groups max-group-bytes address-rate"},

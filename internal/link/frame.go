@@ -15,6 +15,8 @@ const (
 	Detach  Type = 3
 	Attrs   Type = 4
 	Reply   Type = 5
+	// Authenticate asks about a client that has not been opened.
+	Authenticate Type = 6
 )
 
 // These are the frame types from a worker to a gateway.
@@ -34,6 +36,9 @@ const (
 	Evict    Type = 32 // between gateways
 	Count    Type = 40
 	Select   Type = 41
+
+	Authenticates Type = 44
+	Identity      Type = 45
 )
 
 // These are the frame types of both directions.

@@ -54,6 +54,8 @@ type Gateway struct {
 	link     *wire              // guarded by mu: nil while no worker is connected
 	linked   sync.Cond          // on mu: link has been set
 	clock    uint64             // guarded by mu: the time of bindings
+	asking   *Client            // guarded by mu: the client that Authenticate was asked about
+	question uint32             // guarded by mu: number of the last such question
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -147,6 +149,9 @@ func (g *Gateway) RestartWorker() {
 // gatewayID is the id of the gateway in memory.
 const gatewayID = 1
 
+// listenerURL is the URL of its listener.
+const listenerURL = "memory://"
+
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
 	_, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
@@ -184,7 +189,7 @@ func (g *Gateway) attach(c *Client) {
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
 		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), UID: c.member.UID(),
-		Remote: c.request.Remote, Listener: "memory://",
+		Remote: c.request.Remote, Listener: listenerURL,
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
 	seq := g.link.sequenced(&f)
@@ -193,7 +198,9 @@ func (g *Gateway) attach(c *Client) {
 	}
 }
 
-// Dial connects a client. If no worker is connected it waits for one.
+// Dial connects a client. If no worker is connected it waits for one. A client with a Target is a
+// WebSocket: the handler's Authenticate is asked about it. If that refuses it, ExpectRefused passes
+// with the text of worker.RefuseStatus. The time in Identity.Expires has no effect.
 func (g *Gateway) Dial(r Request) *Client {
 	g.tb.Helper()
 	g.mu.Lock()
@@ -205,6 +212,12 @@ func (g *Gateway) Dial(r Request) *Client {
 	c := &Client{g: g, request: r}
 	c.more.L = &g.mu
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
+	if g.handler.Authenticate != nil && r.Target != "" {
+		if !g.authenticate(c) {
+			return c
+		}
+		r = c.request
+	}
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
 	if r.UID != "" {
