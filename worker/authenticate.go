@@ -91,23 +91,44 @@ func refusalFrame(err error) (status uint16, text []byte) {
 	return http.StatusInternalServerError, nil
 }
 
-// identify calls Authenticate. Its errors are logged, except refusals.
+// identify calls Authenticate.
 func identify(ctx context.Context, w *Worker, r *Request) (known *link.Known, err error) {
 	returned := false
 	defer func() {
-		if p := recover(); p != nil || !returned {
-			err = fmt.Errorf("worker: Authenticate has panicked or not returned: %v\n%s", p, debug.Stack())
-		}
-		if _, ok := errors.AsType[*statusRefusal](err); err != nil && !ok {
-			w.log.Error("Authenticate failed", "err", err, "path", r.Path())
+		if !returned {
+			w.stats.panics.Add(1)
+			err = ErrPanic
+			w.log.Error("Authenticate panicked or ended its goroutine", "panic", recover(), "path", r.Path(),
+				"stack", string(debug.Stack()))
 		}
 	}()
 	id, err := w.handler.Authenticate(ctx, r)
-	returned = true
-	if err != nil {
-		return nil, err
+	if err == nil {
+		known, err = id.known()
 	}
-	return id.known()
+	returned = true
+	reportRefused(ctx, w, r, err)
+	return known, err
+}
+
+// reportRefused counts the error of Authenticate, and logs it once a second at most. A refusal is
+// not logged, nor an error after the call's time.
+func reportRefused(ctx context.Context, w *Worker, r *Request, err error) {
+	_, refused := errors.AsType[*statusRefusal](err)
+	switch {
+	case err == nil:
+	case refused:
+		w.stats.refused.Add(1)
+	default:
+		w.stats.errors.Add(1)
+		if ctx.Err() != nil {
+			return
+		}
+		if more, ok := w.failures.allow(); ok {
+			w.log.Error("Authenticate failed", "path", r.Path(), "remote", r.RemoteAddr().String(), "err", err,
+				"not-logged", more)
+		}
+	}
 }
 
 // known checks an Identity.

@@ -190,7 +190,7 @@ type Stats struct {
 	Panics          uint64 // calls that panicked or ended their goroutine
 	Retries         uint64 // deliveries requested by Retry
 	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect has refused with Refuse
+	Refused         uint64 // clients that Connect or Authenticate has refused
 	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
 	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine took over the link
