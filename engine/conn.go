@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -147,11 +148,25 @@ func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 // reports whether they allow it. Otherwise c has the old address, and its Handler must close it.
 func (c *Conn) SetRemote(client netip.AddrPort) bool {
 	client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
-	if c.listener != nil && !c.listener.reassign(c, client) {
-		return false
+	if ln := c.listener; ln != nil {
+		counted, ok := ln.reassign(c.remote, c.counted, client)
+		if !ok {
+			return false
+		}
+		c.counted = counted
 	}
 	c.remote = client
 	return true
+}
+
+// TLS returns the state of the TLS connection, or nil if c is not one, or has ended. It allocates.
+func (c *Conn) TLS() *tls.ConnectionState {
+	s := secureOf(c)
+	if s == nil {
+		return nil
+	}
+	state := s.tls.ConnectionState()
+	return &state
 }
 
 // Handler returns c's Handler.
@@ -208,7 +223,7 @@ func (c *Conn) teardown(reason error) {
 	if c.listener != nil {
 		c.listener.release(c.remote, c.counted)
 	}
-	c.callClose(c.handler, reason)
+	callClose(c, c.handler, reason)
 	c.out = nil
 	l.forgetConn(c)
 }
@@ -223,7 +238,7 @@ func (c *Conn) callData(in []byte) (n int) {
 	return c.handler.OnData(c, in)
 }
 
-func (c *Conn) callClose(h Handler, reason error) {
+func callClose(c *Conn, h Handler, reason error) {
 	defer c.loop.recoverPanic("OnClose")
 	h.OnClose(c, reason)
 }

@@ -88,24 +88,23 @@ func (ln *Listener) acquire(remote netip.AddrPort, limits *listenLimits, exempt 
 	return counted, true
 }
 
-// reassign counts an open connection for another address than before. It returns false, and changes
-// nothing, if a limit of that address is reached.
-func (ln *Listener) reassign(c *Conn, remote netip.AddrPort) bool {
-	exempt, limits := ln.trusts(remote), ln.limits.Load()
+// reassign counts an open connection for another address than before. counted says whether it
+// counted for its address, and now whether it counts from then on. ok is false, and nothing has
+// changed, if a limit of the new address is reached.
+func (ln *Listener) reassign(from netip.AddrPort, counted bool, to netip.AddrPort) (now, ok bool) {
+	exempt, limits := ln.trusts(to), ln.limits.Load()
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if !exempt && origin(remote) != origin(c.remote) && !ln.rateAllows(remote, limits) {
-		return false
+	if !exempt && origin(to) != origin(from) && !ln.rateAllows(to, limits) {
+		return counted, false
 	}
-	counted := limits.maxPerIP > 0 && !exempt
-	if counted && !ln.count(remote, limits) {
-		return false
+	if now = limits.maxPerIP > 0 && !exempt; now && !ln.count(to, limits) {
+		return counted, false
 	}
-	if c.counted {
-		ln.uncount(c.remote)
+	if counted {
+		ln.uncount(from)
 	}
-	c.counted = counted
-	return true
+	return now, true
 }
 
 // rateAllows counts a connection against the rate of its address. The caller holds mu.

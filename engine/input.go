@@ -115,8 +115,8 @@ func (c *Conn) Taken() (acked uint64, waiting int) {
 	return acked, c.Buffered() + unacked
 }
 
-// unread returns the number of bytes that were read and that OnData has left.
-func (c *Conn) unread() int { return len(c.unconsumed) - int(c.taken) }
+// Unread returns the number of bytes that were read and that OnData has left.
+func (c *Conn) Unread() int { return len(c.unconsumed) - int(c.taken) }
 
 // keep appends to the unconsumed bytes.
 func (c *Conn) keep(in []byte) {

@@ -175,6 +175,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.loop.questions.retry()
 	case link.Identity:
 		return k.loop.questions.answered(k, f)
+	case link.Invoke:
+		k.loop.invocations.start(k, f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
@@ -253,6 +255,9 @@ func (k *workerLink) attach(s *session) {
 		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(), Handled: s.handled,
 		Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
+	}
+	if s.entry != entryPending {
+		a.Cause = link.CauseDied
 	}
 	b := k.conn.Begin(0)
 	start := len(b)

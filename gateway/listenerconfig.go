@@ -3,10 +3,8 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"net"
+	"crypto/tls"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,10 +20,11 @@ import (
 // says so, and is refused elsewhere.
 type ListenerConfig struct {
 	// URL is the protocol and the host:port: ws://, text://, json://, jsonl:// or frame://, or
-	// tcp:// with a Codec. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are
-	// opened there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means
-	// any. Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets
-	// Subprotocols. The option ?proxy=required, of any protocol, sets RequireProxy.
+	// tcp:// with a Codec. With TLS it is wss://, tls+text:// and so on; what is said of ws:// holds
+	// for wss:// too. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are opened
+	// there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means any.
+	// Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets Subprotocols,
+	// and ?proxy=required, of any protocol, RequireProxy.
 	URL string
 	// TrustProxies are the proxies in front of the listener: addresses, or networks in CIDR form.
 	// They may say where their client is, in a header of the PROXY protocol (version 1 or 2), which
@@ -44,6 +43,18 @@ type ListenerConfig struct {
 	// it to the one field that your proxies set if they pass on the others as clients send them.
 	// ws:// only.
 	ProxyHeaders []string
+	// TLS has the certificates of a wss:// or tls+...:// URL. Its GetConfigForClient can change
+	// them while the gateway runs. Clients must select http/1.1 if both sides have protocols (ALPN,
+	// RFC 7301).
+	TLS *tls.Config
+	// MaxTLSHandshakes bounds the listener's TLS handshakes at a time. When there are so many, the
+	// oldest one of the address that has most (an IPv6 /64 is one address) is ended when it has
+	// taken 250 ms; until then further connections wait in the kernel. Each may take
+	// HandshakeTimeout. Defaults to 1,024.
+	MaxTLSHandshakes int
+	// TLSHandshakeRate bounds the listener's TLS handshakes that begin in a second, and at once.
+	// Further connections are closed. Defaults to 0, no limit; negative means the same.
+	TLSHandshakeRate int
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners of a gateway have one.
 	Codec Codec
 	// Origins are the hosts whose pages may open a WebSocket, besides the listener's own: host,
@@ -142,7 +153,8 @@ type ListenerConfig struct {
 	// messages count with their size after decompression. Defaults to 0, no limit; negative means
 	// the same.
 	ByteRate int
-	// HandshakeTimeout is how long a WebSocket's opening handshake may take. Defaults to 10 s.
+	// HandshakeTimeout is how long a WebSocket's opening handshake may take, and a TLS handshake
+	// before it. Defaults to 10 s.
 	HandshakeTimeout time.Duration
 	// FirstMessageTimeout is how long a client's first message may take. Defaults to 0, no limit,
 	// since a client may only listen; negative means the same.
@@ -178,7 +190,7 @@ func customCodecs(listeners []ListenerConfig) (n int) {
 // offBelowZeroListener are the fields of a ListenerConfig that may be negative.
 var offBelowZeroListener = []string{
 	"WriteTimeout", "MaxConns", "MaxPerIP", "ConnectRate", "MessageRate", "ByteRate",
-	"FirstMessageTimeout", "MessageTimeout", "Heartbeat",
+	"FirstMessageTimeout", "MessageTimeout", "Heartbeat", "TLSHandshakeRate",
 }
 
 func (l *ListenerConfig) setDefaults() *ConfigError {
@@ -192,7 +204,9 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.MaxMissedPings = cmp.Or(l.MaxMissedPings, 2)
-	for _, limit := range []*int{&l.MaxConns, &l.MaxPerIP, &l.ConnectRate, &l.MessageRate, &l.ByteRate} {
+	l.MaxTLSHandshakes = cmp.Or(l.MaxTLSHandshakes, 1024)
+	for _, limit := range []*int{&l.MaxConns, &l.MaxPerIP, &l.ConnectRate, &l.MessageRate, &l.ByteRate,
+		&l.TLSHandshakeRate} {
 		*limit = max(*limit, 0)
 	}
 	l.FirstMessageTimeout = max(l.FirstMessageTimeout, 0)
@@ -216,89 +230,6 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 		return err
 	}
 	return l.checkHTTP()
-}
-
-// checkProxies checks the fields about proxies.
-func (l *ListenerConfig) checkProxies() *ConfigError {
-	if _, err := newProxies(l.TrustProxies); err != nil {
-		return err
-	}
-	if l.RequireProxy && len(l.TrustProxies) == 0 {
-		return invalid("RequireProxy", "%q: TrustProxies must name the proxies that are required", l.URL)
-	}
-	for _, name := range l.ProxyHeaders {
-		if !codec.IsToken(name) {
-			return invalid("ProxyHeaders", "%q is not the name of a header field", name)
-		}
-	}
-	if l.ProxyHeaders == nil {
-		l.ProxyHeaders = []string{forwardedFor, forwarded, realIP}
-	}
-	return nil
-}
-
-// checkURL checks URL, and that the other fields fit its protocol. It sets Subprotocols from the
-// URL's options.
-func (l *ListenerConfig) checkURL() *ConfigError {
-	scheme, rest, ok := strings.Cut(l.URL, "://")
-	switch {
-	case l.Codec != nil && scheme != "tcp":
-		return invalid("Codec", "%q: only a tcp:// listener has one", l.URL)
-	case l.Codec == nil && (!ok || protocols[scheme] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s",
-			l.URL, meant(scheme, rest, ok))
-	}
-	u, err := url.Parse(l.URL)
-	if err != nil {
-		return invalid("URL", "%w", err)
-	}
-	switch err := valid.Port(u.Port()); {
-	case err != nil && u.Port() == "":
-		return invalid("URL", "%q needs host:port, for example %s://%s",
-			l.URL, scheme, net.JoinHostPort(u.Hostname(), "7272"))
-	case err != nil:
-		return invalid("URL", "%q: %w", l.URL, err)
-	}
-	if err := l.takeOptions(u); err != nil || u.Scheme == "ws" {
-		return err
-	}
-	if u.Path != "" {
-		return invalid("URL", "%q: only a ws:// listener has a path or a subprotocol", l.URL)
-	}
-	if field := l.webSocketField(); field != "" {
-		return invalid(field, "%q: only a ws:// listener has it", l.URL)
-	}
-	return nil
-}
-
-// webSocketField returns a field that is set and has no meaning without WebSockets; empty: there is
-// none.
-func (l *ListenerConfig) webSocketField() string {
-	switch {
-	case l.Page != nil:
-		return "Page"
-	case l.OnUpgrade != nil:
-		return "OnUpgrade"
-	case l.Authenticate:
-		return "Authenticate"
-	case l.OnRefresh != nil:
-		return "OnRefresh"
-	case l.TokenSubprotocol != "":
-		return "TokenSubprotocol"
-	case len(l.MaskQuery) > 0:
-		return "MaskQuery"
-	case len(l.Origins) > 0:
-		return "Origins"
-	case len(l.Hosts) > 0:
-		return "Hosts"
-	case len(l.Subprotocols) > 0:
-		return "Subprotocols"
-	case len(l.KeepHeaders) > 0:
-		return "KeepHeaders"
-	case len(l.ProxyHeaders) > 0:
-		return "ProxyHeaders"
-	}
-	return ""
 }
 
 // checkHTTP checks the fields about HTTP requests.
@@ -340,46 +271,14 @@ func (l *ListenerConfig) checkHTTP() *ConfigError {
 	return nil
 }
 
-// takeOptions sets Subprotocols and RequireProxy from the options of the URL.
-func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
-	options, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return invalid("URL", "%q: %w", l.URL, err)
+// protocolOf returns the protocol of a listener's URL without TLS, and whether it has TLS.
+func protocolOf(url string) (protocol string, secured bool) {
+	scheme, _, _ := strings.Cut(url, "://")
+	if scheme == "wss" {
+		return "ws", true
 	}
-	for name, values := range options {
-		switch value := strings.Join(values, ","); {
-		case name == "proxy" && value == "required":
-			l.RequireProxy = true
-		case name == "proxy":
-			return invalid("URL", "%q: proxy=%s: must be proxy=required", l.URL, value)
-		case name == "subprotocol" && u.Scheme == "ws":
-			l.Subprotocols = strings.Split(value, ",")
-		case u.Scheme == "ws":
-			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME] and proxy=required", l.URL, name)
-		case name == "subprotocol":
-			return invalid("URL", "%q: only a ws:// listener has a path or a subprotocol", l.URL)
-		default:
-			return invalid("URL", "%q: there is no option %q, only proxy=required", l.URL, name)
-		}
+	if protocol, secured = strings.CutPrefix(scheme, "tls+"); protocol == "ws" && secured {
+		return scheme, false // it has a name of its own
 	}
-	return nil
-}
-
-// meant suggests a URL for one that is not valid.
-func meant(scheme, rest string, hasScheme bool) string {
-	switch {
-	case !hasScheme && scheme == "":
-		return ""
-	case !hasScheme:
-		return fmt.Sprintf(": for WebSocket write ws://%s", scheme)
-	}
-	switch strings.ToLower(scheme) {
-	case "wss", "https":
-		return fmt.Sprintf(": TLS ends at a proxy in front of the gateway, which listens on ws://%s", rest)
-	case "http", "websocket", "ws":
-		return fmt.Sprintf(": for WebSocket and its page write ws://%s", rest)
-	case "tcp", "telnet", "line", "lines":
-		return fmt.Sprintf(": for lines of text write text://%s (tcp:// needs a Codec)", rest)
-	}
-	return ""
+	return protocol, secured
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -22,11 +24,13 @@ type options struct {
 	log            *slog.Logger
 	reload         <-chan os.Signal // SIGHUP
 	config         configFile
+	logs           logOptions
 	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
 	gateway        gateway.Config // without what other fields here say
 	reactors       string
 	keyFile        string
+	tls            tlsOptions
 	drainTimeout   time.Duration
 	worker         bool
 	workers        int
@@ -38,6 +42,15 @@ type options struct {
 	router         string
 	tokens         tokens
 
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
+
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
+	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
+
 	handlersHere bool // a worker runs in this process, beside the gateway
 
 	ofGateway []string // names of flags
@@ -48,7 +61,8 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; with ?proxy=required only by --trust-proxy; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; with ?proxy=required only by "+
+			"--trust-proxy; repeatable")
 	o.listenerFlags(f)
 	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
@@ -56,6 +70,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
 	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
 		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
+	clientTLSFlags(o, c)
 	o.bufferFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto",
 		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
@@ -85,6 +100,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
+	linkTLSFlags(o, c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -125,7 +141,17 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
 	o.tokens.addFlags(c.Flags())
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// dataFlag adds the flag of commands that keep what the chat must not forget. It is a flag of the
+// gateway, in whose process the store is.
+func (o *options) dataFlag(c *cobra.Command) {
+	o.keepsChat = true
+	c.Flags().StringVar(&o.data, "data", "",
+		"`directory` where the chat keeps messages and names (default: in memory, until this process ends)")
+	o.ofGateway = append(o.ofGateway, "data")
 }
 
 // noZeros refuses a 0 where it would stand for the default: a flag accepts 0 where that is its
@@ -187,6 +213,7 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
+		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}
 	if flag, ok := flags[field]; ok {

@@ -15,13 +15,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// business makes the business code of a worker. key is the one in --key-file, or nil.
-type business func(key []byte) (worker.Handler, error)
+// business makes the business code of a worker.
+type business func() (worker.Handler, error)
 
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
@@ -35,6 +37,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -43,18 +49,26 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
 	}
-	o.tokens.inUse.watch(ctx)
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, c, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -65,7 +79,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
-		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
+			o.announceGateway(g, operators)
+		})
 	})
 	return both.Wait()
 }
@@ -80,7 +96,7 @@ func (o *options) work(
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up, reloaded)
 	}
-	h, err := business(key)
+	h, err := business()
 	if err != nil {
 		return err
 	}
@@ -108,16 +124,29 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(c.Context(), o)
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
 	}
-	o.tokens.inUse.watch(c.Context())
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, c, g, stop)
+	if err != nil {
+		return err
+	}
 	if o.exitWithParent {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
@@ -126,7 +155,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
 	followHangUps(c.Context(), o, c)
-	o.announceGateway(g)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -145,9 +174,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 		return
 	}
 	for _, addr := range g.Addrs() {
-		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+		if web, scheme, ok := webSocketURL(addr); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("chat page", "url", "http://"+host)
+			o.log.Info("chat page", "url", scheme+"://"+host)
 		}
 	}
 }
@@ -156,6 +185,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}
@@ -163,8 +195,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
@@ -174,7 +210,8 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -199,6 +236,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	}
 	if err := o.tokens.start(cfg.Listeners, o.log); err != nil {
 		return nil, usageError{err}
+	}
+	if o.store != nil {
+		cfg.OnInvoke = o.store.Serve
 	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
@@ -227,12 +267,50 @@ func processorsFor(loops, now int) int {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	w, err := worker.New(worker.Config{
+	cfg := worker.Config{
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
-	}, h)
+	}
+	if links := o.tls.linkTLS(); links != nil {
+		cfg.TLS = links.Client
+	}
+	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
 	}
 	return w, err
+}
+
+// openStore opens the store that the workers of the chat call, if the command has one. The caller
+// closes it.
+func (o *options) openStore(key []byte) (err error) {
+	switch cfg := (store.Config{Logger: o.log}); {
+	case !o.keepsChat:
+		return nil
+	case o.data == "":
+		cfg.Secret = key // so that the tokens of people are valid after a restart
+		o.store, err = store.New(cfg)
+		return err
+	default:
+		if o.store, err = store.Open(o.data, cfg); err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
+		o.log.Info("chat data", "directory", o.data)
+		return nil
+	}
+}
+
+// closeStore closes the store, if there is one, after the gateway has ended.
+func (o *options) closeStore() {
+	if o.store == nil {
+		return
+	}
+	figures, err := o.store.Stats()
+	if err == nil && o.data != "" {
+		o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
+			"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+	}
+	if err := errors.Join(err, o.store.Close()); err != nil {
+		o.log.Error("the chat's data was not closed", "err", err)
+	}
 }

@@ -123,8 +123,9 @@ func (t *tokens) replace(by *tokens, listeners []gateway.ListenerConfig, log *sl
 	}
 	for i := range listeners {
 		l := &listeners[i]
+		_, _, webSocket := webSocketURL(l.URL)
 		switch {
-		case strings.HasPrefix(l.URL, "ws://"):
+		case webSocket:
 			t.inUse.protect(l, auth)
 		case !by.cfg.Optional:
 			return nil, settingError{"listen", i, fmt.Errorf("%s: only clients of ws listeners have tokens: leave it out "+

@@ -36,6 +36,7 @@ const (
 	Evict    Type = 32 // between gateways
 	Count    Type = 40
 	Select   Type = 41
+	Invoke   Type = 42
 
 	Authenticates Type = 44
 	Identity      Type = 45
@@ -99,6 +100,8 @@ const (
 	HeaderSize = 24
 	// MaxMessage is the largest payload of a Message or Send frame, in bytes.
 	MaxMessage = 16 << 20
+	// MaxInvoke is the largest payload of an Invoke frame and of its Reply, in bytes.
+	MaxInvoke = 1 << 20
 	// MaxFrame is the largest frame with its header, in bytes.
 	MaxFrame = MaxMessage + 64<<10
 )

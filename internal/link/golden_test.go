@@ -43,8 +43,8 @@ func goldens() []golden {
 	return []golden{
 		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token,
 			Payload: AppendAttachment(nil, &attach)}},
-		{"moved client, nothing known of it",
-			Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
+		{"moved client, nothing known of it", Frame{Type: Attach, ID: 2, Slot: 4, Token: 1,
+			Payload: AppendAttachment(nil, &Attachment{Cause: CauseMoved, Redelivered: 3})}},
 		{"text", Frame{Type: Message, Flags: FlagText, Code: 5, ID: 3, Slot: slot, Token: token, Payload: []byte("hello")}},
 		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
 			Token: token}},
@@ -110,6 +110,8 @@ func goldens() []golden {
 		{"", Frame{Type: Evict, Payload: AppendEvict(nil, "ann", Claim{0x0102030405060708, anID})}},
 		{"of groups", Frame{Type: Count, Code: TargetGroups, ID: 81, Payload: targets("room 1", "room 2")}},
 		{"of a group", Frame{Type: Select, Code: TargetGroups, ID: 82, Payload: append(query, targets("room 1")...)}},
+		{"", Frame{Type: Invoke, ID: 84, Payload: []byte("question")}},
+		{"of a function that has failed", Frame{Type: Reply, Code: uint16(Failed), ID: 84, Payload: []byte("why")}},
 		{"", Frame{Type: Authenticates}},
 		{"ann, until 2026", Frame{Type: Identity, ID: 9,
 			Payload: AppendKnown(nil, &Known{time.UnixMilli(1767225600000), "ann", someone})}},
@@ -154,7 +156,7 @@ func TestGoldenHello(t *testing.T) {
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
 		Build: "v1"}
 	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
-		Name: "gateway", Advertise: "gw:2300"}
+		Invokes: true, Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {
@@ -199,13 +201,13 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}},
-		Attrs: someone,
+		Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied, Remote: "r", Listener: "l", UID: "u", Target: "/t",
+		Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
 		"from fields": AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u",
-			Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied,
+			Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)
 		got := c.Attachment()

@@ -7,7 +7,7 @@ var typeNames = [...]string{
 	Authenticate: "AUTHENTICATE", Authenticates: "AUTHENTICATES", Identity: "IDENTITY",
 	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
-	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
+	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT", Invoke: "INVOKE",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
 
@@ -21,7 +21,7 @@ func (t Type) String() string {
 
 var statusNames = [...]string{
 	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced",
-	"no heartbeat",
+	"no heartbeat", "failed",
 }
 
 // String returns the name of the status in SPEC.md.
@@ -43,4 +43,14 @@ func (r Reason) String() string {
 		return reasonNames[r]
 	}
 	return "reason " + strconv.Itoa(int(r))
+}
+
+var causeNames = [...]string{"connect", "died", "drained", "moved", "link lost"}
+
+// String returns the name of the cause in SPEC.md.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "cause " + strconv.Itoa(int(c))
 }
