@@ -37,7 +37,7 @@ func (l *ListenerConfig) checkURL() *ConfigError {
 	case err != nil:
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
-	if err := l.takeOptions(u); err != nil || protocol == "ws" {
+	if err := l.takeOptions(u, protocol); err != nil || protocol == "ws" {
 		return err
 	}
 	if u.Path != "" {
@@ -80,7 +80,7 @@ func (l *ListenerConfig) webSocketField() string {
 }
 
 // takeOptions sets Subprotocols and RequireProxy from the options of the URL.
-func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
+func (l *ListenerConfig) takeOptions(u *url.URL, protocol string) *ConfigError {
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return invalid("URL", "%q: %w", l.URL, err)
@@ -91,9 +91,9 @@ func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
 			l.RequireProxy = true
 		case name == "proxy":
 			return invalid("URL", "%q: proxy=%s: must be proxy=required", l.URL, value)
-		case name == "subprotocol" && u.Scheme == "ws":
+		case name == "subprotocol" && protocol == "ws":
 			l.Subprotocols = strings.Split(value, ",")
-		case u.Scheme == "ws":
+		case protocol == "ws":
 			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME] and proxy=required", l.URL, name)
 		case name == "subprotocol":
 			return invalid("URL", "%q: only a ws:// listener has a path or a subprotocol", l.URL)

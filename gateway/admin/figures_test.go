@@ -16,6 +16,8 @@ var noMetric = map[string]string{
 	"Listeners":          "its fields have metrics",
 	"WorkerAuthFailures": "sluice_worker_auth_failures_total",
 	"ClosesByReason":     "sluice_connections_closed_total",
+
+	"UpgradesRejectedByReason": "sluice_upgrades_rejected_by_reason_total",
 	"SlowConsumerStats":  "its fields have metrics",
 	"MessageTime":        "sluice_message_duration_seconds",
 	"HandlingTime":       "sluice_message_handling_seconds",
