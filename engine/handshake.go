@@ -45,6 +45,16 @@ type handshake struct {
 	since time.Time
 }
 
+// handshaking is an accepted connection before its TLS handshake. Owned by the goroutine that makes
+// the handshake.
+type handshaking struct {
+	nc      net.Conn
+	remote  netip.AddrPort
+	counted bool // it counts for its address in the listener's limit
+	to      Handler
+	limits  *listenLimits // when it was accepted
+}
+
 // minHandshakeTime is how long a handshake may always take while others wait.
 const minHandshakeTime = 250 * time.Millisecond
 
@@ -57,18 +67,18 @@ func newHandshakes(ln *Listener) *handshakes {
 
 // begin starts the handshake of nc, and waits for a slot before. It is called by the accept
 // goroutine.
-func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler, limits *listenLimits) {
-	if !h.takeSlot(limits.tls.MaxHandshakes) {
-		h.ln.release(remote, limits.conn.counted)
-		nc.Close()
+func (h *handshakes) begin(a handshaking) {
+	if !h.takeSlot(a.limits.tls.MaxHandshakes) {
+		h.ln.release(a.remote, a.counted)
+		a.nc.Close()
 		return
 	}
 	h.ln.mu.Lock()
-	h.open[nc] = handshake{origin(remote), time.Now()}
+	h.open[a.nc] = handshake{origin(a.remote), time.Now()}
 	h.ln.mu.Unlock()
 	h.wg.Go(func() {
 		defer h.freeSlot()
-		h.run(nc, remote, to, limits)
+		h.run(&a)
 	})
 }
 
@@ -135,11 +145,19 @@ func (h *handshakes) evict() time.Duration {
 	return minHandshakeTime
 }
 
-// run makes the handshake of nc and registers the connection.
-func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, limits *listenLimits) {
-	ln := h.ln
-	_ = nc.SetDeadline(time.Now().Add(limits.tls.HandshakeTimeout))
-	t := TLSServer(nc, limits.tls.Config)
+// run reads the header of a proxy, makes the handshake of a connection and registers it.
+func (h *handshakes) run(a *handshaking) {
+	ln, nc := h.ln, a.nc
+	_ = nc.SetDeadline(time.Now().Add(a.limits.tls.HandshakeTimeout))
+	if err := h.readProxyHeader(a); err != nil {
+		ln.mu.Lock()
+		delete(h.open, nc)
+		ln.mu.Unlock()
+		nc.Close()
+		ln.release(a.remote, a.counted)
+		return
+	}
+	t := TLSServer(nc, a.limits.tls.Config)
 	t.records.cpu = ln.engine.cpu
 	ln.engine.cpu <- struct{}{}
 	err := t.Handshake()
@@ -152,10 +170,11 @@ func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, limits 
 	ln.mu.Unlock()
 	if err != nil || !mine {
 		nc.Close()
-		ln.release(remote, limits.conn.counted)
+		ln.release(a.remote, a.counted)
 		return
 	}
-	c := newConn(ln.engine.idlest(), to, &limits.conn, ln, remote)
+	c := newConn(ln.engine.idlest(), a.to, &a.limits.conn, ln, a.remote)
+	c.counted = a.counted
 	if h.register(c, nc, newSecure(c, t)) != nil {
 		ln.registrationFailed(c)
 		return

@@ -22,26 +22,28 @@ const (
 // rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
 // another gateway.
 var rules = [...]rule{
-	link.Unit:     {anything, 0}, // checkUnit checks its frames
-	link.Relay:    {anything, 0}, // see checkRelay
-	link.Peers:    {peers, 0},
-	link.Send:     {message, sendFlags},
-	link.Kick:     {lastMessage, kickFlags},
-	link.Bind:     {binding, bindFlags},
-	link.Unbind:   {version, link.FlagOwn | link.FlagResult},
-	link.Join:     {name, link.FlagResult},
-	link.Leave:    {name, link.FlagResult},
-	link.Set:      {change, setFlags},
-	link.Publish:  {publication, sendFlags | link.FlagFar},
-	link.Dissolve: {name, link.FlagFar | link.FlagResult},
-	link.Evict:    {eviction, 0}, // from other gateways only
-	link.Count:    {targets, link.FlagResult},
-	link.Select:   {selection, link.FlagResult},
-	link.Invoke:   {anything, 0},
-	link.Ping:     {nothing, 0},
-	link.Pong:     {nothing, 0},
-	link.Drain:    {nothing, 0},
-	link.GoAway:   {anything, 0},
+	link.Unit:          {anything, 0}, // checkUnit checks its frames
+	link.Relay:         {anything, 0}, // see checkRelay
+	link.Peers:         {peers, 0},
+	link.Send:          {message, sendFlags},
+	link.Kick:          {lastMessage, kickFlags},
+	link.Bind:          {binding, bindFlags},
+	link.Unbind:        {version, link.FlagOwn | link.FlagResult},
+	link.Join:          {name, link.FlagResult},
+	link.Leave:         {name, link.FlagResult},
+	link.Set:           {change, setFlags},
+	link.Publish:       {publication, sendFlags | link.FlagFar},
+	link.Dissolve:      {name, link.FlagFar | link.FlagResult},
+	link.Evict:         {eviction, 0}, // from other gateways only
+	link.Count:         {targets, link.FlagResult},
+	link.Select:        {selection, link.FlagResult},
+	link.Invoke:        {anything, 0},
+	link.Authenticates: {nothing, 0},
+	link.Identity:      {anything, 0},
+	link.Ping:          {nothing, 0},
+	link.Pong:          {nothing, 0},
+	link.Drain:         {nothing, 0},
+	link.GoAway:        {anything, 0},
 }
 
 // wellFormed checks a frame against the rule of its type.

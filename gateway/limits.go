@@ -108,6 +108,7 @@ func (s *session) clearDeadline() {
 	delete(s.loop.ackedBytes, s)
 	s.loop.turns.leave(s)
 	s.loop.dropUpgrade(s)
+	s.loop.known.drop(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
 	}

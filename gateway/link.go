@@ -35,9 +35,12 @@ type workerLink struct {
 	backlogged   bool // the worker gets no more clients until half of its output is written
 	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
 	fullOutboxes int  // outboxes that the link has filled; it is not read while there are any
-	draining     bool
-	replaced     bool // by a newer link of the same worker
-	ended        bool // the link is removed: further input is ignored, because its clients have other workers
+	asked        int  // questions about clients that it has not answered
+	// authenticates: its worker answers such questions.
+	authenticates bool
+	draining      bool
+	replaced      bool // by a newer link of the same worker
+	ended         bool // the link is removed: further input is ignored, because its clients have other workers
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -133,6 +136,7 @@ func (k *workerLink) remove() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
+	l.questions.lost(k)
 	k.waiting.clear()
 	k.requeueUnacked()
 	for _, s := range l.sessions {
@@ -165,6 +169,12 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
+	case link.Authenticates:
+		k.authenticates = true
+		k.loop.g.workersAuthenticate.Store(true)
+		k.loop.questions.retry()
+	case link.Identity:
+		return k.loop.questions.answered(k, f)
 	case link.Invoke:
 		k.loop.invocations.start(k, f)
 	case link.Drain:

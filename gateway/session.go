@@ -112,6 +112,7 @@ func (s *session) open(id *identity) {
 	if id != nil && len(id.attrs) > 0 {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
+	l.known.keep(s, id)
 	l.stats.Opened++
 	l.access.opened(s)
 	l.pendingClients++
@@ -194,7 +195,9 @@ func (s *session) OnData(_ *engine.Conn, in []byte) int {
 func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	switch ev {
 	case codec.MessageText:
-		s.forward(payload, link.FlagText)
+		if !s.loop.known.refresh(s, payload) {
+			s.forward(payload, link.FlagText)
+		}
 	case codec.MessageBinary:
 		s.forward(payload, 0)
 	case codec.Closed:

@@ -153,6 +153,8 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 	case link.Reply:
 		l.handleReply(f)
 		return nil, nil
+	case link.Authenticate:
+		return nil, authenticate(l, f)
 	case link.Ping:
 		return nil, l.sendPlain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:

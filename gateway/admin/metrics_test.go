@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -53,6 +54,10 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	p := f.dial()
 	_ = p.conn.Close() // so that there is a reason why a connection has ended
 	wait(t, "the end", func() bool { return f.g.Stats().Closed == 1 })
+	refused := f.g.Addrs()[1] + "/refuse" // so that there is a reason of a refusal
+	if _, _, err := websocket.Dial(t.Context(), refused, nil); err == nil {
+		t.Error("a WebSocket was not refused")
+	}
 	rows, _ := f.scrape()
 	document, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {

@@ -40,6 +40,7 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
+	tokens         tokens
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
@@ -60,7 +61,8 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; with ?proxy=required only by "+
+			"--trust-proxy; repeatable")
 	o.listenerFlags(f)
 	o.tls.clientFlags(f)
 	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
@@ -138,6 +140,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	o.tokens.addFlags(c.Flags())
 	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
@@ -204,7 +207,8 @@ func flagOf(field string) string {
 		"MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxUnroutedBytes": "max-unrouted-bytes",
 		"MaxPartialBytes": "max-partial-bytes", "MaxTakeoverBytes": "max-takeover-bytes",
-		"Subprotocols": "listen", "MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
+		"Subprotocols": "listen", "TrustProxies": "trust-proxy", "ProxyHeaders": "proxy-header", "RequireProxy": "listen",
+		"MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
 		"MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",

@@ -41,6 +41,9 @@ type reloader struct {
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
 func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
 	reloadLog(o)
+	if u := o.tokens.inUse; u != nil {
+		u.watch(ctx)
+	}
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {
@@ -185,6 +188,7 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
+	new(tokens).addFlags(own)
 	own.VisitAll(func(f *pflag.Flag) {
 		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
 			names = append(names, f.Name)
@@ -196,7 +200,14 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 		if err != nil {
 			return nil, err
 		}
+		useTokens, err := o.tokens.replace(&next.tokens, all, o.log)
+		if err != nil {
+			return nil, err
+		}
 		same := slices.DeleteFunc(all, func(l gateway.ListenerConfig) bool { return !slices.Contains(o.listen, l.URL) })
-		return func() error { return g.UpdateListeners(same) }, nil
+		return func() error {
+			useTokens()
+			return g.UpdateListeners(same)
+		}, nil
 	}, names...)
 }

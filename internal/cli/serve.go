@@ -28,7 +28,7 @@ type business func() (worker.Handler, error)
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
 	outliveReaders()
-	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -117,7 +117,7 @@ func (o *options) work(
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
-	if err := noZeros(c.Flags()); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 		return err
 	}
 	go spare.ReturnMemory(c.Context())
@@ -229,6 +229,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	}
 	var err error
 	if cfg.Listeners, err = listenersOf(o, page); err != nil {
+		return nil, usageError{err}
+	}
+	if err := o.tokens.start(cfg.Listeners, o.log); err != nil {
 		return nil, usageError{err}
 	}
 	if o.store != nil {

@@ -31,7 +31,8 @@ func reloads(c *cobra.Command) bool {
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
-	return can && err == nil && n > 0 || o != nil && (o.config.path != "" || o.tls.given() || o.adminPair.Cert != "")
+	keeps := o != nil && (o.config.path != "" || o.tls.given() || o.adminPair.Cert != "" || o.tokens.hasKeys())
+	return can && err == nil && n > 0 || keeps
 }
 
 // release restores the effect that SIGHUP had before it was caught: to end the process, or none
