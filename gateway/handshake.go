@@ -112,3 +112,11 @@ func (s *session) refusePath(req *codec.Request) {
 	}
 	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket on this path"))
 }
+
+// refuseNew sends a new client the reason why it is not accepted, and closes it.
+func (s *session) refuseNew(text string, why link.Reason) {
+	s.loop.stats.HandshakesRejected++
+	s.phase = phaseEnding
+	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
+	s.conn.CloseAfterFlush(closing(why), flushTimeout)
+}

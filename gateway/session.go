@@ -99,14 +99,6 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 }
 
-// refuseNew sends a new client the reason why it is not accepted, and closes it.
-func (s *session) refuseNew(text string, why link.Reason) {
-	s.loop.stats.HandshakesRejected++
-	s.phase = phaseEnding
-	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), flushTimeout)
-}
-
 // open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
 // nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *identity) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
@@ -20,6 +21,7 @@ var noMetric = map[string]string{
 	"HandlingTime":       "sluice_message_handling_seconds",
 	"URL":                "the label of the listeners' metrics",
 	"ListenerStats":      "its fields have metrics",
+	"TLS":                "its fields have metrics",
 }
 
 // Every field of gateway.Stats is a metric, or is listed as none.
@@ -37,13 +39,19 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 			used = append(used, field.Name)
 		}
 		for _, f := range figures {
-			if _, ok := of.FieldByName(f.field); !ok {
+			if !f.in(reflect.New(of).Elem()).IsValid() {
 				t.Errorf("%s: %v has no field %s", f.name, of, f.field)
 			}
 		}
 	}
 	check(reflect.TypeFor[gateway.LoopStats](), loopFigures)
 	check(reflect.TypeFor[gateway.ListenerStats](), listenerFigures)
+	for field := range reflect.TypeFor[engine.TLSStats]().Fields() {
+		name := "TLS." + field.Name
+		if !slices.ContainsFunc(listenerFigures, func(f figure) bool { return f.field == name }) {
+			t.Errorf("ListenerStats.%s is no metric", name)
+		}
+	}
 	stats := reflect.TypeFor[gateway.Stats]()
 	for field := range stats.Fields() {
 		if name := field.Name; noMetric[name] == "" {

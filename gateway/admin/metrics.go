@@ -57,7 +57,7 @@ func described(figures []figure, of reflect.Type, label string) []gauged {
 	all := make([]gauged, len(figures))
 	for i, f := range figures {
 		kind := prometheus.GaugeValue
-		if field, ok := of.FieldByName(f.field); ok && field.Type.Kind() == reflect.Uint64 {
+		if field := f.in(reflect.New(of).Elem()); field.IsValid() && field.CanUint() {
 			kind = prometheus.CounterValue
 		}
 		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, []string{label}, nil), kind}
@@ -154,7 +154,7 @@ func (c *collector) single(to chan<- prometheus.Metric, name string, value float
 func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label string) {
 	for _, f := range figures {
 		value := 0.0
-		switch v := of.FieldByName(f.field); {
+		switch v := f.in(of); {
 		case v.CanUint():
 			value = float64(v.Uint())
 		case v.CanInt():

@@ -41,13 +41,14 @@ type options struct {
 	window         int // of bench serve
 	router         string
 
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
+
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
 	adminPair      certs.Pair       // of the admin listener
 	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
-	keepsChat      bool             // the gateway has the chat's store
-	data           string           // directory of the store; empty: it is in memory
-	store          *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
