@@ -82,22 +82,30 @@ func scrape(t *testing.T) string {
 	c := proctest.Dial(t, server.Addrs["text"])
 	proctest.Echoes(t, c, "hello")
 	_ = c.Close()
-	r, err := http.NewRequest(http.MethodGet, "http://"+server.Addrs["admin"]+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer a-token-of-this-test")
 	defer http.DefaultClient.CloseIdleConnections()
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
+	get := func() string {
+		r, err := http.NewRequest(http.MethodGet, "http://"+server.Addrs["admin"]+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer a-token-of-this-test")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatal(answer.Status, err)
+		}
+		return string(text)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatal(answer.Status, err)
-	}
-	return string(text)
+	var text string
+	proctest.Await(t, "the end of the connection is counted", func() bool {
+		text = get()
+		return strings.Contains(text, "sluice_connections_closed_total{")
+	})
+	return text
 }
 
 // Each metric that the alerts and the dashboard name is one of a running server, with the labels
