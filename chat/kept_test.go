@@ -10,10 +10,10 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// in is a user with JSON requests in a room.
-func (u user) in(room string) user {
+// inLobby lets a user join the lobby.
+func (u user) inLobby() user {
 	u.t.Helper()
-	u.Send("/join " + room)
+	u.Send("/join lobby")
 	u.gets("users")
 	return u
 }
@@ -32,7 +32,7 @@ func TestHistory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newChat(t)
-		ada := mustLogIn(t, g, here, "Ada", "").in("lobby")
+		ada := mustLogIn(t, g, here, "Ada", "").inLobby()
 		for i := range 60 {
 			ada.Send(fmt.Sprint(i + 1))
 			ada.gets("message")
@@ -76,7 +76,7 @@ func TestResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newChat(t)
-		ada, bob := mustLogIn(t, g, here, "Ada", "").in("lobby"), mustLogIn(t, g, here, "Bob", "").in("lobby")
+		ada, bob := mustLogIn(t, g, here, "Ada", "").inLobby(), mustLogIn(t, g, here, "Bob", "").inLobby()
 		ada.Send("one")
 		ada.Send(`{"type":"private","to":"Bob","text":"in private"}`)
 		bob.gets("private")
@@ -130,7 +130,7 @@ func TestChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newChat(t)
-		ada, bob := mustLogIn(t, g, here, "Ada", "").in("lobby"), mustLogIn(t, g, there, "Bob", "").in("lobby")
+		ada, bob := mustLogIn(t, g, here, "Ada", "").inLobby(), mustLogIn(t, g, there, "Bob", "").inLobby()
 		ada.gets("joined")
 		ada.Send("helo")
 		id := ada.gets("message")["id"]
@@ -228,7 +228,7 @@ func TestPrivateChanges(t *testing.T) {
 func TestMarks(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
-	ada := mustLogIn(t, g, here, "Ada", "").in("lobby")
+	ada := mustLogIn(t, g, here, "Ada", "").inLobby()
 	ada.Send("one")
 	ada.Send(`{"type":"mute","room":"lobby"}`)
 	if e := ada.gets("muted"); e["room"] != "lobby" || e["on"] != true {

@@ -127,6 +127,13 @@ type Config struct {
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
+	// AccessLog gets a line for each connection of a client when it ends: message "access", level
+	// info. It is called on the event loops and must not block. The line has no query, no header
+	// field and no message. Defaults to none.
+	AccessLog *slog.Logger
+	// AccessLogSample is of how many connections one gets a line in AccessLog, chosen at random.
+	// Defaults to 1, every connection.
+	AccessLogSample int
 }
 
 // LinkTLS configures TLS between gateways and workers. Both fields are required.
@@ -165,6 +172,7 @@ func (c *Config) setDefaults() error {
 	c.MaxGroups = cmp.Or(c.MaxGroups, link.DefaultGroups)
 	c.MaxGroupBytes = cmp.Or(c.MaxGroupBytes, link.DefaultGroupBytes)
 	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
+	c.AccessLogSample = cmp.Or(c.AccessLogSample, 1)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
 	c.DrainDelay = max(c.DrainDelay, 0)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)

@@ -54,6 +54,8 @@ func TestConfigFields(t *testing.T) {
 		"DrainRate":    {},
 		"OnInvoke":     {},
 		"Logger":       {},
+
+		"AccessLog": {}, "AccessLogSample": {Default: 1},
 	})
 }
 

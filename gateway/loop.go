@@ -68,6 +68,7 @@ type loop struct {
 	out            []byte // scratch: control replies of codecs
 	rows           []byte // scratch: replies; bound: an answer
 	stats          LoopStats
+	access         accessLog
 	closes         [link.ReasonRefused + 1]uint64 // connections, by reason
 	closingConns   int                            // connections of clients that the gateway has closed
 	linked         int                            // connections of workers and other gateways
@@ -93,6 +94,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
 		ackedBytes: make(map[*session]uint64),
 		tokens:     rand.NewChaCha8(seed),
+		access:     newAccessLog(&g.cfg),
 		seconds:    1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()

@@ -67,6 +67,7 @@ func (s *session) page(req *codec.Request) {
 			if w.failed {
 				l.stats.PageErrors++
 			}
+			l.access.answered(s, req, statusOf(b.B))
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), flushTimeout)
@@ -78,7 +79,7 @@ func (s *session) page(req *codec.Request) {
 func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil || w.full {
-			g.log.Error("page failed", "target", r.RequestURI, "too-large", w.full, "panic", p)
+			g.log.Error("page failed", "path", brief(r.URL.Path), "too-large", w.full, "panic", p)
 			w.body.Reset()
 			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body, failed: true}
 		}

@@ -77,6 +77,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
+	s.loop.access.begin(s)
 	if s.loop.slotsFull() {
 		s.loop.stats.SlotsExhausted++
 		s.phase = phaseEnding
@@ -98,14 +99,6 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 }
 
-// refuseNew sends a new client the reason why it is not accepted, and closes it.
-func (s *session) refuseNew(text string, why link.Reason) {
-	s.loop.stats.HandshakesRejected++
-	s.phase = phaseEnding
-	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), flushTimeout)
-}
-
 // open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
 // nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *identity) {
@@ -120,6 +113,8 @@ func (s *session) open(id *identity) {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
 	l.stats.Opened++
+	l.access.opened(s)
+	logConnect(s)
 	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
@@ -234,9 +229,11 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 	l := s.loop
 	l.closes[s.reason]++
+	l.access.end(s)
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
+	logDisconnect(s)
 	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++

@@ -187,7 +187,7 @@ func (u *upgrade) answer(id *identity, err error) {
 	default:
 		l.stats.UpgradeErrors++
 		if l.g.clientLogs.Allow() {
-			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(head.Target), "remote", s.remote())
+			l.g.log.Error("OnUpgrade failed", "err", err, "path", brief(head.Path()), "remote", s.remote())
 		}
 		s.refuseHTTP(head, codec.Status(http.StatusInternalServerError, ""))
 	}

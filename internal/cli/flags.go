@@ -24,6 +24,7 @@ type options struct {
 	log            *slog.Logger
 	reload         <-chan os.Signal // SIGHUP
 	config         configFile
+	logs           logOptions
 	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
 	gateway        gateway.Config // without what other fields here say
@@ -40,14 +41,15 @@ type options struct {
 	window         int // of bench serve
 	router         string
 
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
+
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
 	adminPair      certs.Pair       // of the admin listener
 	workerFigures  workerCollector  // of the worker in this process
 	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
-	keepsChat      bool             // the gateway has the chat's store
-	data           string           // directory of the store; empty: it is in memory
-	store          *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 

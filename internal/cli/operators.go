@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 
@@ -134,21 +133,12 @@ func askReload(ctx context.Context, o *options) error {
 	}
 }
 
-// leveled is a log handler whose level can be changed.
-type leveled struct {
-	slog.Handler
-	level *slog.LevelVar
-}
-
-func newLeveled(out io.Writer) leveled {
-	level := new(slog.LevelVar)
-	return leveled{slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}), level}
-}
-
-// levelOf returns the level of a log that can be changed, or nil.
+// levelOf returns the level of the program's log, or nil if it has another one, as in tests.
 func levelOf(log *slog.Logger) *slog.LevelVar {
-	h, _ := log.Handler().(leveled)
-	return h.level
+	if h := handlerOf(log); h != nil {
+		return h.Level()
+	}
+	return nil
 }
 
 // beside runs f, and the admin listener until f has returned.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/config"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 )
 
 // reloadable is a part of the running process that takes its settings again on SIGHUP.
@@ -39,6 +40,7 @@ type reloader struct {
 // followHangUps starts to follow SIGHUP until ctx ends: it reads the configuration again and, if
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
 func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
+	reloadLog(o)
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {
@@ -50,7 +52,9 @@ func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded 
 			case <-o.reload:
 			case answer = <-o.reloadAsked:
 			}
+			_ = sdnotify.Send(sdnotify.Reloading()) // for information only
 			ok := r.reload()
+			_ = sdnotify.Send(sdnotify.Ready)
 			if ok {
 				select {
 				case out <- struct{}{}:

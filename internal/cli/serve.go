@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -185,6 +186,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}
@@ -208,6 +212,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
 	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}

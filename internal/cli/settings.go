@@ -41,6 +41,8 @@ func (f *configFile) Type() string { return "string" }
 // environment too.
 func configFlags(c *cobra.Command, o *options) {
 	o.config.o = o
+	logFlags(c, &o.logs)
+	o.ofGateway = append(o.ofGateway, "access-log", "access-log-sample")
 	c.Flags().Var(&o.config, config.FileFlag,
 		"YAML `file` with settings, read again on SIGHUP (sluice config example)")
 }
@@ -247,6 +249,10 @@ func configure(c *cobra.Command) error {
 	if len(problems) > 0 {
 		return usageError{joined(problems)}
 	}
+	if err := o.logs.check(); err != nil {
+		return o.config.atSource(err)
+	}
+	o.logs.apply(o.log)
 	if o.exitWithParent {
 		return nil // its parent has said it
 	}
@@ -289,6 +295,9 @@ func try(o *options, f *pflag.FlagSet) error {
 	err := noZeros(f)
 	if err == nil && f.Lookup("worker") != nil {
 		err = o.checkRole(f)
+	}
+	if err == nil {
+		err = o.logs.check()
 	}
 	if err != nil {
 		return err

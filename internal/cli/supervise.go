@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
@@ -75,6 +76,7 @@ func (o *options) workerProcess(program string, place int, gateways []string) *e
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(cmd.Environ(), sdnotify.Variable+"=") // the parent speaks for all
 	childproc.ExitWithParent(cmd)
 	return cmd
 }

@@ -65,10 +65,10 @@ var topics = []topic{
 		"heartbeat idle-timeout"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
-	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
 	{"Data of the chat", "data"},
+	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
-	{"Configuration", "config"},
+	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},
 }
 
