@@ -1,11 +1,26 @@
 package admin
 
+import (
+	"reflect"
+	"strings"
+)
+
 // figure is one metric that shows one field of gateway.LoopStats or engine.ListenerStats. A field
 // that is a uint64 is a counter, an int is a gauge.
 type figure struct {
-	field string // its name in the struct; of a struct within, after a dot
+	field string // its name in the struct; that of a field of a struct in it has a dot
 	name  string // of the metric
 	help  string
+}
+
+// in returns the field of a struct. It is not valid if there is no such field.
+func (f *figure) in(of reflect.Value) reflect.Value {
+	for name := range strings.SplitSeq(f.field, ".") {
+		if of = of.FieldByName(name); !of.IsValid() {
+			break
+		}
+	}
+	return of
 }
 
 // loopFigures are the metrics of each event loop, in the order of the document. They have the label
@@ -60,10 +75,10 @@ var loopFigures = []figure{
 	{"QueriesPartial", "sluice_queries_partial_total",
 		"Queries answered in part, because an event loop did not reply in time."},
 
-	{"Invocations", "sluice_invocations_total", "Calls of OnInvoke, which workers ask for."},
+	{"Invocations", "sluice_invocations_total", "Calls of OnInvoke by workers."},
 	{"InvocationsRejected", "sluice_invocations_rejected_total",
-		"Calls of OnInvoke that were refused because too many were running, or there is none."},
-	{"InvocationErrors", "sluice_invocation_errors_total", "Calls of OnInvoke that have failed."},
+		"Calls of OnInvoke refused because too many were running, or there is none."},
+	{"InvocationErrors", "sluice_invocation_errors_total", "Calls of OnInvoke that failed."},
 	{"InvocationTimeouts", "sluice_invocation_timeouts_total", "Calls of OnInvoke that took too long."},
 
 	{"HandshakesRejected", "sluice_handshakes_rejected_total",
@@ -96,6 +111,8 @@ var loopFigures = []figure{
 	{"UpgradeTimeouts", "sluice_upgrade_timeouts_total",
 		"WebSockets refused because OnUpgrade took too long. Part of the handshakes rejected."},
 
+	{"TLSConns", "sluice_tls_connections", "Connections with TLS, of clients, workers and other gateways."},
+	{"TLSErrors", "sluice_tls_errors_total", "Connections closed because the peer violated the TLS protocol."},
 	{"FirstMessageTimeouts", "sluice_first_message_timeouts_total",
 		"Clients closed because their first message did not come in time."},
 	{"MessageTimeouts", "sluice_message_timeouts_total",
@@ -135,9 +152,6 @@ var loopFigures = []figure{
 	{"Probes", "sluice_probes_total",
 		"Probes that a listener has answered. Those of the admin listener are not included."},
 
-	{"TLSConns", "sluice_tls_connections", "Connections with TLS, of clients, workers and other gateways."},
-	{"TLSErrors", "sluice_tls_errors_total",
-		"Connections closed because the peer violated TLS or sent an alert, after the handshake."},
 	{"TakeoverBytes", "sluice_takeover_bytes", "Memory reserved for clients with context takeover."},
 	{"TakeoversRejected", "sluice_takeovers_rejected_total",
 		"WebSockets opened without context takeover, because the limit was reached."},
@@ -155,6 +169,7 @@ var listenerFigures = []figure{
 	{"OverRate", "sluice_listener_over_connect_rate_total", "Connections refused because of --connect-rate."},
 	{"Refused", "sluice_listener_refused_total", "Connections that the listener did not take."},
 	{"Failed", "sluice_listener_failed_total", "Connections that could not be registered with an event loop."},
+	{"Backoffs", "sluice_listener_backoffs_total", "Waits because file descriptors or memory ran out."},
 	{"ProxyHeaders", "sluice_listener_proxy_headers_total", "PROXY headers of trusted proxies."},
 	{"ProxyHeadersInvalid", "sluice_listener_proxy_headers_invalid_total",
 		"Connections of trusted proxies closed because of an invalid or missing PROXY header."},
@@ -162,17 +177,14 @@ var listenerFigures = []figure{
 		"PROXY headers of others, which were skipped."},
 	{"ProxiesUntrusted", "sluice_listener_proxies_untrusted_total",
 		"Connections of others refused because of ?proxy=required."},
-	{"TLS.Handshaking", "sluice_listener_tls_handshakes_pending", "TLS handshakes in progress."},
-	{"TLS.Completed", "sluice_listener_tls_handshakes_total", "TLS handshakes that have succeeded."},
+	{"TLS.Handshaking", "sluice_listener_tls_handshaking", "TLS handshakes in progress."},
+	{"TLS.Completed", "sluice_listener_tls_completed_total", "TLS handshakes that were completed."},
 	{"TLS.Resumed", "sluice_listener_tls_resumed_total",
-		"TLS handshakes that have continued an older session. Part of those that have succeeded."},
-	{"TLS.Failed", "sluice_listener_tls_failed_total", "TLS handshakes that have failed because of the peer."},
-	{"TLS.TimedOut", "sluice_listener_tls_timeouts_total", "TLS handshakes that took too long."},
-	{"TLS.Evicted", "sluice_listener_tls_evicted_total",
-		"TLS handshakes that were ended because of --max-tls-handshakes."},
-	{"TLS.OverRate", "sluice_listener_tls_over_rate_total",
-		"Connections refused because of --tls-handshake-rate."},
-	{"Backoffs", "sluice_listener_backoffs_total", "Waits because file descriptors or memory ran out."},
+		"TLS handshakes that continued an older session. Part of those completed."},
+	{"TLS.Failed", "sluice_listener_tls_failed_total", "TLS handshakes that failed because of the peer."},
+	{"TLS.TimedOut", "sluice_listener_tls_timed_out_total", "TLS handshakes that took too long."},
+	{"TLS.Evicted", "sluice_listener_tls_evicted_total", "TLS handshakes ended because there were too many."},
+	{"TLS.OverRate", "sluice_listener_tls_over_rate_total", "Connections refused because of --tls-handshake-rate."},
 }
 
 // single are the other metrics: what the columns of a figure say, and the labels.

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,7 +57,7 @@ func described(figures []figure, of reflect.Type, label string) []gauged {
 	all := make([]gauged, len(figures))
 	for i, f := range figures {
 		kind := prometheus.GaugeValue
-		if fieldOf(reflect.New(of).Elem(), f.field).CanUint() {
+		if field := f.in(reflect.New(of).Elem()); field.IsValid() && field.CanUint() {
 			kind = prometheus.CounterValue
 		}
 		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, []string{label}, nil), kind}
@@ -160,7 +159,7 @@ func (c *collector) single(to chan<- prometheus.Metric, name string, value float
 func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label string) {
 	for _, f := range figures {
 		value := 0.0
-		switch v := fieldOf(of, f.field); {
+		switch v := f.in(of); {
 		case v.CanUint():
 			value = float64(v.Uint())
 		case v.CanInt():
@@ -168,14 +167,6 @@ func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label
 		}
 		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label)
 	}
-}
-
-// fieldOf returns a field of a struct, or of a struct within.
-func fieldOf(of reflect.Value, path string) reflect.Value {
-	for name := range strings.SplitSeq(path, ".") {
-		of = of.FieldByName(name)
-	}
-	return of
 }
 
 func oneIf(yes bool) float64 {
