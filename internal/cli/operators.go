@@ -52,7 +52,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
 		Version: version(), Logger: o.log,
 	}
-	if o.config.path != "" || o.workers > 0 {
+	if o.config.path != "" || o.workers > 0 || o.tls.given() {
 		o.reloadAsked = make(chan chan<- bool)
 		cfg.Reload = func(ctx context.Context) error { return askReload(ctx, o) }
 	}

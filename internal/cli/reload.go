@@ -185,11 +185,7 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
-	own.VisitAll(func(f *pflag.Flag) {
-		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
-			names = append(names, f.Name)
-		}
-	})
+	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	onReload(o, func(next *options) (func() error, error) {
 		next.tls.clients = o.tls.clients // keepTLS puts other files into it
 		all, err := listenersOf(next, page)

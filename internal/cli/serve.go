@@ -128,6 +128,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 		return err
 	}
 	keepTLS(c.Context(), o)
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -207,6 +211,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
 	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkConfig(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}

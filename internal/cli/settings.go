@@ -304,12 +304,9 @@ func try(o *options, f *pflag.FlagSet) error {
 	}
 	key, err := o.key()
 	if err == nil {
-		err = loadTLS(o)
+		err = o.tls.load(o.log)
 	}
 	if err != nil {
-		return err
-	}
-	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
 	if o.worker {
