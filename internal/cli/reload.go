@@ -189,11 +189,7 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	new(listenerOptions).listenerFlags(own)
 	var names []string
 	new(tokens).addFlags(own)
-	own.VisitAll(func(f *pflag.Flag) {
-		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
-			names = append(names, f.Name)
-		}
-	})
+	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	onReload(o, func(next *options) (func() error, error) {
 		next.tls.clients = o.tls.clients // keepTLS puts other files into it
 		all, err := listenersOf(next, page)

@@ -129,6 +129,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 		return err
 	}
 	keepTLS(c.Context(), o)
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err

@@ -303,10 +303,10 @@ func try(o *options, f *pflag.FlagSet) error {
 		return err
 	}
 	key, err := o.key()
-	if err != nil {
-		return err
+	if err == nil {
+		err = o.tls.load(o.log)
 	}
-	if err := o.tls.load(o.log); err != nil {
+	if err != nil {
 		return err
 	}
 	if o.worker {
