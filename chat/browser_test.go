@@ -61,8 +61,8 @@ func say(text string) step {
 	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
 }
 
-// shot saves a picture of the window, in the folder that the variable CHAT_SHOTS names or else among
-// the artifacts of the test.
+// shot saves a picture of the window, in the folder that the variable CHAT_SHOTS names or else
+// among the artifacts of the test.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("CHAT_SHOTS")

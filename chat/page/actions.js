@@ -14,7 +14,7 @@ export function handlers(h) { act = h; }
 let row = null; // the one with the toolbar
 
 function attach(li) {
-  if (li === row && bar.parentNode === li) return;
+  if (li && bar.parentNode === li && !bar.hidden) return;
   const m = li?.dataset.id && act.message(li.dataset.id);
   if (!m || m.deleted) return;
   row = li;
@@ -25,11 +25,13 @@ function attach(li) {
 }
 
 const of = (e) => e.target.closest?.(".message[data-id]");
-talk.addEventListener("pointerover", (e) => { if (e.pointerType !== "touch" && !menu.isOpen()) attach(of(e)); });
+// When the list moves under a pointer that rests, the toolbar stays where it is.
+talk.addEventListener("pointermove", (e) => {
+  if (e.pointerType !== "touch" && !menu.isOpen() && (e.movementX || e.movementY)) attach(of(e));
+});
 talk.addEventListener("focusin", (e) => attach(of(e)));
 talk.addEventListener("click", (e) => { if (!e.target.closest("a, button")) attach(of(e)); }); // a finger
 list.addEventListener("pointerleave", () => { if (!menu.isOpen() && !bar.contains(document.activeElement)) bar.hidden = true; });
-talk.addEventListener("pointerover", () => { if (row && bar.parentNode === row && bar.hidden) bar.hidden = false; });
 
 bar.onclick = (e) => {
   const button = e.target.closest("button"), m = row && act.message(row.dataset.id);

@@ -11,7 +11,7 @@ const SAFE = new Set(["http:", "https:", "mailto:"]);
 export function parse(text, find = () => undefined) {
   const parts = [];
   let at = 0;
-  for (const m of text.matchAll(/```(?:[\w+#.-]*\n)?([^]+?)\n?```/g)) {
+  for (const m of text.matchAll(/```(?!`)(?:[\w+#.-]*\n)?([^]+?)\n?```/g)) {
     lines(text.slice(at, m.index).replace(/\n$/, ""), find, parts);
     parts.push({ kind: "block", text: m[1] });
     at = m.index + m[0].length;

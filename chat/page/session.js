@@ -77,7 +77,7 @@ export function welcomed(e) {
 // name is given free.
 export function logout(why, quit = false) {
   keep();
-  if (quit) request({ type: "quit" });
+  if (quit && state.loggedIn) socket.end({ type: "quit" });
   state.outbox.clear();
   socket.close();
   for (const place of ["sluice.chat", "sluice.open"]) sessionStorage.removeItem(place);
@@ -114,7 +114,7 @@ export function nameless({ code, text }) {
 export function rename(name) {
   if (state.loggedIn) {
     state.lost = state.key;
-    request({ type: "quit" });
+    socket.end({ type: "quit" });
     state.name = name;
     return socket.open();
   }

@@ -95,7 +95,7 @@ function beginning(c, rows) {
   set(empty, "hidden", !c || c.more);
   set($("older"), "hidden", !c?.more);
   if (!c || c.more) return;
-  set($("beginning-title"), "textContent", t.beginning(c.title));
+  set($("beginning-title"), "textContent", c.kind === "room" ? t.beginning(c.title) : t.beginningWith(c.name));
   const nothing = c.messages.length + rows.length === 0;
   set($("beginning-what"), "textContent", c.kind === "private" ? t.privateEmpty(c.name) : nothing ? t.roomEmpty : t.roomKept);
   const sign = $("beginning-sign"), of = c.kind === "room" ? "#" : c.name;
@@ -108,6 +108,7 @@ function beginning(c, rows) {
 export function anew() {
   if (shown) shown.place = null;
   shown = undefined;
+  drawn = [];
 }
 
 // update draws the messages that are not drawn yet or have changed, and returns the new ones at the

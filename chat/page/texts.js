@@ -56,7 +56,7 @@ export const t = {
 
   // Messages.
   messages: "Messages", messagesOf: (title) => `Messages of ${title}`,
-  beginning: (title) => `This is the beginning of ${title}.`, roomEmpty: "Nothing has been said here yet. Everybody can enter.",
+  beginning: (title) => `This is the beginning of ${title}.`, beginningWith: (name) => `This is the beginning of your conversation with ${name}.`, roomEmpty: "Nothing has been said here yet. Everybody can enter.",
   roomKept: "Everybody can enter this room.", privateEmpty: (name) => `Only you and ${name} read this conversation.`,
   nothing: "No conversation is open.", nothingWhat: "Choose a room in the list, or open a new one.", notIn: "You are not in this room.", joinThis: (room) => `Join # ${room}`,
   today: "Today", yesterday: "Yesterday", newMessages: (n) => plural(n, "new message", "new messages"),

@@ -90,6 +90,8 @@ export function leave(why) {
   $("toast").hidden = true;
   loginError(why);
   document.title = t.app;
+  for (const id of ["talk", "outbox", "rooms", "privates", "users"]) $(id).replaceChildren();
+  $("people-count").dataset.of = "";
   talk.anew();
 }
 
