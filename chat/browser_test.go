@@ -166,8 +166,7 @@ func TestPageReconnects(t *testing.T) {
 }
 
 // TestPageTwins opens the page in a second window with the stored state of the first one, as a
-// browser does when it duplicates a tab. The newer window gets the name, and the older one does not
-// reconnect to take it back.
+// browser does when it duplicates a tab. Both windows are the same person, and show the same.
 func TestPageTwins(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -177,13 +176,21 @@ func TestPageTwins(t *testing.T) {
 	run(t, newer, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	ask[bool](t, newer, fmt.Sprintf(`sessionStorage.setItem("sluice.chat", %q), true`, saved))
 	run(t, newer, chromedp.Reload(), shows("#title", "lobby"))
-	replaced := chromedp.WaitVisible(chromedp.CSS("#replaced-here"))
-	run(t, older, replaced, shows("#title", "lobby"), paste("a draft"))
-	shot(t, older, "replaced")
-	run(t, newer, say("still here"), shows("#messages", "still here"))
-	// The older one keeps what it shows, and takes the name back when the user wants it to.
-	run(t, older, click("#replaced-here"), shows("#messages", "still here"), boxHolds("a draft"))
-	run(t, newer, replaced)
+	run(t, newer, say("said in the newer one"), shows("#messages", "said in the newer one"))
+	run(t, older, shows("#messages", "said in the newer one"), say("said in the older one"))
+	run(t, newer, shows("#messages", "said in the older one"))
+	if people := ask[int](t, older, `document.querySelectorAll("#users li").length`); people != 1 {
+		t.Errorf("%d people are in the room", people)
+	}
+	// A plain tab of the same browser is logged in too. A log out is one of all of them.
+	tab := browsertest.Open(t, 1280, 800)
+	shared := ask[string](t, older, `localStorage.getItem("sluice.chat")`)
+	run(t, tab, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	ask[bool](t, tab, fmt.Sprintf(`localStorage.setItem("sluice.chat", %q), true`, shared))
+	run(t, tab, chromedp.Reload(), shows("#title", "lobby"), shows("#me", "Ada"))
+	ask[bool](t, tab, `localStorage.removeItem("sluice.chat"),
+  dispatchEvent(new StorageEvent("storage", {key: "sluice.chat", newValue: null})), true`)
+	run(t, tab, shows("#login-error", "no longer logged in"))
 }
 
 // TestPageOnAPhoneOnItsSide checks that the login, the messages and the list of people fit on the

@@ -15,21 +15,43 @@ import (
 	"unicode"
 
 	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func newChat(t *testing.T) *workertest.Gateway {
 	t.Helper()
-	history, err := chat.NewHistory()
+	h, err := chat.New(chat.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := chat.New(chat.Config{History: history})
+	return withStore(t, h)
+}
+
+// withStore is a gateway in memory with a handler and the store that the chat needs.
+func withStore(t *testing.T, h worker.Handler) *workertest.Gateway {
+	t.Helper()
+	st := newStore(t, store.Config{})
+	g := workertest.New(t, h)
+	g.OnInvoke(st.Serve)
+	return g
+}
+
+// newStore returns a store in memory. It ends with the test.
+func newStore(t *testing.T, cfg store.Config) *store.Store {
+	t.Helper()
+	cfg.Logger = quiet
+	st, err := store.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return workertest.New(t, h)
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
 // person is a client that reads events.
@@ -209,33 +231,6 @@ func TestRoomAndPrivate(t *testing.T) {
 	}
 	ann.Drop()
 	if e := bob.gets("left"); e["name"] != "Ann" || e["room"] != "lobby" {
-		t.Errorf("Bob got %v", e)
-	}
-}
-
-// A client that logs in with the token of the last login takes the name over, even if the server
-// has not noticed that the old connection is gone.
-func TestTakeOver(t *testing.T) {
-	t.Parallel()
-	g := newChat(t)
-	bob := enter(t, g, "Bob", "lobby")
-	old := person{g.Dial(workertest.Request{}), t}
-	old.Send(`{"type":"login","name":"Ann","room":"lobby"}`)
-	token := old.gets("welcome")["token"]
-	old.gets("users")
-	bob.gets("joined")
-	again := person{g.Dial(workertest.Request{}), t}
-	again.Send(fmt.Sprintf(`{"type":"login","name":"ANN","token":%q}`, token))
-	again.Send("still in the same room")
-	if e := again.gets("welcome"); e["name"] != "Ann" {
-		t.Errorf("she is called %v now, and Ann to the others", e["name"])
-	}
-	if e := again.gets("users"); fmt.Sprint(e["users"]) != "[Ann Bob]" {
-		t.Errorf("users: %v", e["users"])
-	}
-	old.ExpectClosed(worker.ReasonReplaced)
-	// The others see neither a leave nor a join.
-	if e := bob.next(); e["text"] != "still in the same room" {
 		t.Errorf("Bob got %v", e)
 	}
 }

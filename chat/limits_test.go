@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/chat"
-	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
@@ -148,15 +148,11 @@ func TestReconnectingDoesNotHelp(t *testing.T) {
 func TestNoAddressLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		history, err := chat.NewHistory()
+		h, err := chat.New(chat.Config{AddressRate: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := chat.New(chat.Config{History: history, AddressRate: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := flood(t, workertest.New(t, h), 100, 1, func(int) workertest.Request { return workertest.Request{} })
+		n := flood(t, withStore(t, h), 100, 1, func(int) workertest.Request { return workertest.Request{} })
 		if n != 100 {
 			t.Errorf("%d of 100 messages", n)
 		}
@@ -178,7 +174,7 @@ func TestRefusedTooOften(t *testing.T) {
 		}
 		for p.gets("error")["code"] != "too_many" {
 		}
-		p.ExpectClosed(worker.ReasonKicked)
+		p.ExpectRefused("too many requests")
 		patient.Send("/quit")
 		for patient.Pending() > 0 {
 			if e := patient.next(); e["type"] == "error" {
@@ -193,7 +189,12 @@ func TestHistoryHasShares(t *testing.T) {
 	t.Parallel()
 	for _, noise := range []string{"noise", strings.Repeat("\U0001f98a", 2000)} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newChat(t)
+			h, err := chat.New(chat.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := workertest.New(t, h)
+			g.OnInvoke(newStore(t, store.Config{MaxMessages: 50, MaxConversationBytes: 48 << 10}).Serve)
 			for i := range 5 {
 				p := person{g.Dial(workertest.Request{Remote: fmt.Sprintf("203.0.113.%d:1", i)}), t}
 				p.Send(fmt.Sprint("/login P", i))

@@ -127,7 +127,4 @@ func TestPageDrawsMessages(t *testing.T) {
 		!strings.HasSuffix(copied, "\n[TIME] Bob: :rocket:") {
 		t.Errorf("copied is %q", copied)
 	}
-	// The actions of a message.
-	run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#talk .for-me").focus(), 0`), click("#actions [data-action=quote]"),
-		boxHolds("> Look at https://a.example/path and `code`, @Ada :tada:\n"))
 }

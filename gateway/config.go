@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -107,6 +108,16 @@ type Config struct {
 	// reconnect to other gateways at once. Defaults to the rate that closes all of them in half of
 	// DrainTimeout, and at least 100.
 	DrainRate int
+	// OnInvoke answers worker.Worker.Invoke: with it the workers share state that is kept in the
+	// gateway's process. The payload is OnInvoke's own, of at most 1 MiB. The answer is sent as it
+	// is, at most 1 MiB. The worker gets the text of an error; it is logged and counted
+	// (InvocationErrors).
+	//
+	// Each call runs on a goroutine of its own and may block. At most 1,024 calls with 16 MiB of
+	// payloads run at a time for each loop; further ones are refused (InvocationsRejected). After 5 s
+	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
+	// keep an answer that it has returned.
+	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to

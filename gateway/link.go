@@ -165,6 +165,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
+	case link.Invoke:
+		k.loop.invocations.start(k, f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:

@@ -53,6 +53,7 @@ type loop struct {
 	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
 	turns          turns
 	upgrades       upgrades
+	invocations    invocations
 	seconds        uint32 // ticks, from 1
 	queues         queues
 	trials         trials

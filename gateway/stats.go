@@ -80,6 +80,15 @@ type LoopStats struct {
 	// QueriesPartial are queries answered in part, because a loop of the gateway did not reply in
 	// time.
 	QueriesPartial uint64
+	// Invocations are calls of Config.OnInvoke.
+	Invocations uint64
+	// InvocationsRejected are INVOKEs of workers that were refused, because 1,024 calls were running
+	// on the loop, or their payloads took 16 MiB, or the gateway has no OnInvoke.
+	InvocationsRejected uint64
+	// InvocationErrors are calls of OnInvoke that have returned an error or have panicked.
+	InvocationErrors uint64
+	// InvocationTimeouts are calls of OnInvoke that have ended because they took longer than 5 s.
+	InvocationTimeouts uint64
 	// ReadPauses is how often a client was not read because it had too many unacknowledged bytes.
 	ReadPauses uint64
 	// QueueFull is how often the queues of a loop reached Config.MaxQueueBytes.

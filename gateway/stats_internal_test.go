@@ -15,7 +15,7 @@ import (
 // waits, and what is logged elsewhere.
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull",
-	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
+	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents", "Invocations",
 	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time

@@ -103,7 +103,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 			if ctx.Err() != nil {
 				err = errUpgradeLate // whatever it returned
 			}
-			l.postUpgrade(func() { l.upgraded(u, &own, err) })
+			l.post(func() { l.upgraded(u, &own, err) })
 		}()
 		var id Identity
 		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
@@ -117,9 +117,9 @@ var (
 	errUpgradeLate  = errors.New("OnUpgrade took too long")
 )
 
-// postUpgrade runs f on the loop. It waits while the mailbox is full, because the call would
-// otherwise count as running for ever.
-func (l *loop) postUpgrade(f func()) {
+// post runs f, which follows a call of the embedder's code, on the loop. It waits while the mailbox
+// is full, because the call would otherwise count as running for ever.
+func (l *loop) post(f func()) {
 	for errors.Is(l.el.Post(f), engine.ErrMailboxFull) {
 		time.Sleep(time.Millisecond)
 	}

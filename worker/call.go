@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -144,6 +145,19 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 
 // Close closes the client's connection after everything sent to it has been written.
 func (c Call) Close() { c.command("Close", link.Kick, 0, nil, nil) }
+
+// CloseCode is Close with the reason that the client receives: a WebSocket is closed with code and
+// text, and other clients receive {"type":"sluice.closed","reason":"refused"} with both. The
+// arguments are those of Refuse. Messages of the client that wait for their handler are discarded.
+// Handler.Close gets ReasonRefused.
+func (c Call) CloseCode(code int, text string) {
+	err := Refuse(code, text)
+	var payload []byte
+	if r, ok := errors.AsType[*refusal](err); ok {
+		payload, err = r.payload(), nil
+	}
+	c.command("CloseCode", link.Kick, link.FlagRefused, payload, err)
+}
 
 // CloseNow closes the client's connection at once. Data that has not been written is lost.
 func (c Call) CloseNow() { c.command("CloseNow", link.Kick, link.FlagNow, nil, nil) }

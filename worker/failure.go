@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,7 +102,7 @@ func (s *session) refuse(err error) {
 	s.id.address(&f, link.Kick, link.FlagRefused)
 	var payload []byte
 	if r, ok := errors.AsType[*refusal](err); ok {
-		payload = append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
+		payload = r.payload()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,6 +30,8 @@ type gateway struct {
 	answered bool         // guarded by mu: a gateway has answered
 	kept     map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
 	up       map[int]bool // guarded by mu: loops that have had a link; nil: all have; bound: none, one for each loop
+	helloID  uint32       // guarded by mu: the id in the last hello; 0 before the first one
+	invokes  bool         // guarded by mu: the last hello says that the gateway answers Invoke
 	holder   string       // guarded by mu: the logged address that holds the links to this gateway
 }
 
@@ -184,6 +186,7 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 		_ = conn.Close()
 		return nil, hello, err
 	}
+	g.noteHello(&hello)
 	return conn, hello, nil
 }
 
@@ -250,4 +253,18 @@ func (g *gateway) noteUp(loop int) {
 	}
 	g.up = nil
 	g.w.readiness.set(g, settled)
+}
+
+// noteHello records what the gateway at the address has said of itself last.
+func (g *gateway) noteHello(hello *link.GatewayHello) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.helloID, g.invokes = hello.ID, hello.Invokes
+}
+
+// lastHello returns what noteHello has recorded.
+func (g *gateway) lastHello() (id uint32, invokes, answered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.helloID, g.invokes, g.helloID != 0
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -94,6 +95,11 @@ func Refuse(code int, text string) error {
 type refusal struct {
 	code uint16
 	text string
+}
+
+// payload returns what a KICK with flag REFUSED carries.
+func (r *refusal) payload() []byte {
+	return append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("worker: refused (%d): %s", r.code, r.text) }

@@ -92,3 +92,63 @@ func (s *session) aboutToBlock() {
 		s.link.takeOver(call)
 	}
 }
+
+// Invoke calls the function gateway.Config.OnInvoke of a gateway's program, and returns its answer.
+// The function is given the payload, of at most 1 MiB, and its answer has at most 1 MiB. Workers
+// use it for state that all of them share and that outlives them.
+//
+// If several gateways have such a function, all workers must call the same one. So Invoke calls
+// that of the first gateway in Config.Gateways that has one, and no other one when that is
+// disconnected. Until all gateways before that one have answered for the first time, Invoke returns
+// ErrLinkDown.
+//
+// Invoke acts at once, also in a handler. It is not part of the call: if the event is delivered
+// again, the handler calls Invoke again. Message.Key tells a function that it has done something
+// already.
+//
+// The errors are ErrLinkDown, ErrTooBig, ErrNoInvoke if no gateway has such a function, ErrInvoke
+// with the text of the error if the function has failed, and ErrRefused if too many calls of it are
+// running. After an error other than ErrTooBig, ErrNoInvoke and ErrRefused the function may have
+// been called.
+func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if len(payload) > link.MaxInvoke {
+		return nil, ErrTooBig
+	}
+	gateway, err := invoked(w.targets)
+	if err != nil {
+		return nil, err
+	}
+	l := w.routes.any(gateway)
+	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
+		l = s.link // so that the clients' loops share the work
+	}
+	if l == nil {
+		return nil, ErrLinkDown
+	}
+	status, q, err := w.question(ctx, l, link.Frame{Type: link.Invoke}, payload)
+	if err != nil {
+		return nil, err
+	}
+	switch status {
+	case link.OK:
+		return q.answer, nil
+	case link.Failed:
+		return nil, fmt.Errorf("%w: %s", ErrInvoke, q.answer)
+	case link.Timeout:
+		return nil, fmt.Errorf("%w: it took too long", ErrInvoke)
+	}
+	return nil, fmt.Errorf("%w: %s", ErrRefused, q.answer)
+}
+
+// invoked returns the id of the gateway whose function Invoke calls.
+func invoked(targets []*gateway) (id uint32, err error) {
+	for _, g := range targets {
+		switch id, invokes, answered := g.lastHello(); {
+		case !answered:
+			return 0, fmt.Errorf("%w: %s has not answered yet", ErrLinkDown, g.addr)
+		case invokes:
+			return id, nil
+		}
+	}
+	return 0, ErrNoInvoke
+}

@@ -109,6 +109,12 @@ export class Conversation {
     this.messages[i] = m;
   }
 
+  // renumber forgets the numbers of messages, when the server has lost them and begins anew.
+  renumber() {
+    for (const m of this.messages) m.seq = 0;
+    Object.assign(this, { last: 0, read: 0, more: false });
+  }
+
   set(users) {
     this.users = users;
     this.#names = null;

@@ -59,7 +59,9 @@ const on = {
   welcome(e) {
     const first = !state.entered;
     if (!first && e.uid !== state.uid) state.outbox.renamed();
-    state.kept = e.conversations !== undefined;
+    state.kept = e.generation !== undefined;
+    if (!first && state.generation && e.generation !== state.generation) for (const c of state.conversations.values()) c.renumber();
+    state.generation = e.generation ?? "";
     session.welcomed(e);
     state.blocked = new Map(e.blocked?.map(({ uid, name }) => [uid, name]));
     state.due = new Set(first ? session.beginning() : []);
@@ -147,7 +149,10 @@ const on = {
   self(e) {
     if (e.joined !== undefined) return request({ type: "join", room: e.joined, ref: REJOIN });
     const c = state.conversations.get(key("room", e.left));
-    if (c) session.gone(c);
+    if (!c) return;
+    request({ type: "leave", room: c.name, ref: LEAVE });
+    state.left.add(c.key);
+    session.gone(c);
   },
   read(e) {
     const c = of(e);

@@ -48,7 +48,7 @@ export function login() {
   for (const c of [...state.conversations.values()].slice(0, SINCE)) {
     if (c.loaded && c.last > 0) since[c.kind === "room" ? "#" + c.name : "@" + c.uid] = c.last;
   }
-  socket.send({ type: "login", name: state.name, token: state.token, ...password && { password }, ...state.kept && { since } });
+  socket.send({ type: "login", name: state.name, token: state.token, ...password && { password }, ...state.kept && { since, generation: state.generation } });
 }
 
 export function loginSoon() {

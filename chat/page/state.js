@@ -10,6 +10,7 @@ export const state = {
   entered: false,           // has been logged in before
   form: false,              // the login form was used, so its room is wanted
   kept: false,              // the server keeps messages: they can be answered, edited and paged
+  generation: "",           // of the server's messages: another one has other numbers
   current: null,            // key of the conversation that is shown
   absent: null,             // the room of the address, if the user is not in it
   opening: null,            // name of the room that was to be opened

@@ -118,30 +118,18 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			business := func(key []byte) (worker.Handler, error) { return newChat(key, addressRate) }
+			business := func() (worker.Handler, error) { return chat.New(chat.Config{AddressRate: addressRate}) }
 			return o.serve(c, business, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	o.dataFlag(c)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
 			"quiet time; negative: any number")
 	return c
-}
-
-// newChat returns the chat. Its tokens are signed with the key of the links or, without one, with
-// the key of the process that has started the worker. So all its workers accept them.
-func newChat(key []byte, addressRate int) (worker.Handler, error) {
-	history, err := chat.NewHistory()
-	if err != nil {
-		return worker.Handler{}, err
-	}
-	if key == nil {
-		key = []byte(os.Getenv(supervisorKey))
-	}
-	return chat.New(chat.Config{History: history, Key: key, AddressRate: addressRate})
 }
 
 func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
@@ -155,7 +143,7 @@ one process, or with --worker a worker only.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func([]byte) (worker.Handler, error) { return e.handler(), nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
@@ -188,6 +176,7 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
+	o.dataFlag(c)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }

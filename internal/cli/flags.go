@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -39,6 +40,10 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
+
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -180,6 +185,15 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// dataFlag adds the flag of commands that keep what the chat must not forget. It is a flag of the
+// gateway, in whose process the store is.
+func (o *options) dataFlag(c *cobra.Command) {
+	o.keepsChat = true
+	c.Flags().StringVar(&o.data, "data", "",
+		"`directory` where the chat keeps messages and names (default: in memory, until this process ends)")
+	o.ofGateway = append(o.ofGateway, "data")
 }
 
 // noZeros refuses a 0 where it would stand for the default: a flag accepts 0 where that is its

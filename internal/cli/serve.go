@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/spare"
@@ -25,8 +26,8 @@ import (
 // pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
 type pageOn func(path string) http.Handler
 
-// business makes the business code of a worker. key is the one in --key-file, or nil.
-type business func(key []byte) (worker.Handler, error)
+// business makes the business code of a worker.
+type business func() (worker.Handler, error)
 
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
@@ -48,6 +49,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func (o *options) work(ctx context.Context, business business, key []byte, gatew
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up)
 	}
-	h, err := business(key)
+	h, err := business()
 	if err != nil {
 		return err
 	}
@@ -104,6 +109,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -232,6 +241,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 	}
 	cfg.Listeners = o.listeners(page)
+	if o.store != nil {
+		cfg.OnInvoke = o.store.Serve
+	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
@@ -258,4 +270,38 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}
 	return w, err
+}
+
+// openStore opens the store that the workers of the chat call, if the command has one. The caller
+// closes it.
+func (o *options) openStore(key []byte) (err error) {
+	switch cfg := (store.Config{Logger: o.log}); {
+	case !o.keepsChat:
+		return nil
+	case o.data == "":
+		cfg.Secret = key // so that the tokens of people are valid after a restart
+		o.store, err = store.New(cfg)
+		return err
+	default:
+		if o.store, err = store.Open(o.data, cfg); err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
+		o.log.Info("chat data", "directory", o.data)
+		return nil
+	}
+}
+
+// closeStore closes the store, if there is one, after the gateway has ended.
+func (o *options) closeStore() {
+	if o.store == nil {
+		return
+	}
+	figures, err := o.store.Stats()
+	if err == nil && o.data != "" {
+		o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
+			"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+	}
+	if err := errors.Join(err, o.store.Close()); err != nil {
+		o.log.Error("the chat's data was not closed", "err", err)
+	}
 }

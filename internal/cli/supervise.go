@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -55,26 +54,20 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 	if err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	key := supervisorKey + "=" + rand.Text()
 	return supervisor.Run(ctx, supervisor.Config{
 		N: o.workers, Ready: up, StopWithin: o.drainTimeout + 5*time.Second, Logger: o.log,
-		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways, key) },
+		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
 	}, o.reload)
 }
 
-// supervisorKey is the environment variable with a random secret that all workers of a supervisor
-// have in common.
-const supervisorKey = "SLUICE_SUPERVISOR_KEY"
-
 // workerProcess returns a command with the command line of this process, changed to run one worker.
-func (o *options) workerProcess(program string, place int, gateways []string, key string) *exec.Cmd {
+func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
 	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
 	if !o.worker {
 		args = append(args, "--worker", "--gateway="+strings.Join(gateways, ","))
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	cmd.Env = append(cmd.Environ(), key)
 	childproc.ExitWithParent(cmd)
 	return cmd
 }

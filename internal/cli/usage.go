@@ -63,6 +63,7 @@ var topics = []topic{
 		"heartbeat idle-timeout"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
+	{"Data of the chat", "data"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Process", "reactors pin help"},
 }

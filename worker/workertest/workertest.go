@@ -49,11 +49,14 @@ type Gateway struct {
 	stop   func() // stops the worker and waits until it has ended
 
 	mu       sync.Mutex
-	members  *registry.Registry // guarded by mu
-	sessions []*Client          // guarded by mu: by slot; slots are not reused
-	link     *wire              // guarded by mu: nil while no worker is connected
-	linked   sync.Cond          // on mu: link has been set
-	clock    uint64             // guarded by mu: the time of bindings
+	members  *registry.Registry                            // guarded by mu
+	sessions []*Client                                     // guarded by mu: by slot; slots are not reused
+	link     *wire                                         // guarded by mu: nil while no worker is connected
+	linked   sync.Cond                                     // on mu: link has been set
+	clock    uint64                                        // guarded by mu: the time of bindings
+	onInvoke func(context.Context, []byte) ([]byte, error) // guarded by mu
+
+	invocations sync.WaitGroup // running calls of onInvoke
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -79,7 +82,10 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 		return near, nil
 	}
 	g.startWorker()
-	tb.Cleanup(func() { g.stop() })
+	tb.Cleanup(func() {
+		g.stop()
+		g.invocations.Wait()
+	})
 	return g
 }
 
@@ -133,6 +139,14 @@ func (g *Gateway) awaitLink() {
 	}
 }
 
+// OnInvoke sets the function that answers Worker.Invoke, as gateway.Config.OnInvoke does. Without
+// one, Invoke returns worker.ErrRefused.
+func (g *Gateway) OnInvoke(f func(ctx context.Context, payload []byte) ([]byte, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onInvoke = f
+}
+
 // Worker returns the present worker.
 func (g *Gateway) Worker() *worker.Worker { return g.worker }
 
@@ -150,7 +164,9 @@ const gatewayID = 1
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
 	_, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
-		return link.GatewayHello{ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest"}, nil
+		return link.GatewayHello{
+			ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest", Invokes: true,
+		}, nil
 	})
 	if err != nil {
 		_ = conn.Close()
