@@ -148,7 +148,7 @@ function redraw(i, m, before, isNew) {
 
 // prepend draws n older messages. What is visible stays where it is.
 function prepend(c, n) {
-  const below = list.scrollHeight - list.scrollTop;
+  const place = here();
   const added = c.messages.slice(0, n).map((m, i) => ({ m, items: parts(m, c.messages[i - 1], c.newFrom === m) }));
   const blocks = [];
   for (let i = n; i > 0; i -= BLOCK) {
@@ -159,7 +159,12 @@ function prepend(c, n) {
   talk.prepend(...blocks);
   drawn.unshift(...added);
   redraw(n, c.messages[n], c.messages[n - 1], c.newFrom === c.messages[n]);
-  list.scrollTop = list.scrollHeight - below;
+  if (list.scrollTop === 0) stay(place); // elsewhere the browser does so by itself
+}
+
+function stay(place) {
+  const li = place && find(place.id);
+  if (li && !following) list.scrollTop += li.getBoundingClientRect().top - list.getBoundingClientRect().top - place.offset;
 }
 
 function append(items) {
@@ -240,26 +245,22 @@ function early() {
 }
 
 // A reader at the end stays there when the box below grows, the keyboard of a phone opens, or the
-// browser learns how high the messages are. A scroll event without a change of the heights is the
-// reader's.
-let heights = "";
+// browser learns how high the messages are. Only a reader scrolls up and is not at the end then.
+let top = 0, height = 0;
 list.onscroll = () => {
-  const now = list.clientHeight + " " + list.scrollHeight;
   if (atEnd()) {
     following = true;
     missed = 0;
     set(toEnd, "hidden", true);
-  } else if (now === heights) {
+  } else if (list.scrollTop < top && list.clientHeight === height) {
     following = false;
   }
-  heights = now;
+  top = list.scrollTop;
+  height = list.clientHeight;
   early();
 };
 list.addEventListener("wheel", (e) => { if (e.deltaY < 0 && list.scrollTop > 0) following = false; }, { passive: true });
-const observer = new ResizeObserver(() => {
-  if (following) list.scrollTop = list.scrollHeight;
-  heights = list.clientHeight + " " + list.scrollHeight;
-});
+const observer = new ResizeObserver(() => { if (following) list.scrollTop = list.scrollHeight; });
 for (const e of [list, talk, $("outbox")]) observer.observe(e);
 toEnd.onclick = () => {
   toTheEnd();
