@@ -3,152 +3,322 @@ package chat_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
-	"github.com/chromedp/chromedp"
-
-	"github.com/seed-7410fe32/sluice/internal/browsertest"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// act presses a button of the toolbar of the message that contains a text.
-func act(text, action string) step {
-	return chromedp.Steps(
-		until(`(() => {
-  const li = [...document.querySelectorAll("#talk .message")].find((li) => li.querySelector(".text").textContent.includes(%q));
-  li?.focus();
-  return li !== undefined;
-})()`, text),
-		click(fmt.Sprintf(`#actions [data-action=%q]`, action)))
+// inLobby lets a user join the lobby.
+func (u user) inLobby() user {
+	u.t.Helper()
+	u.Send("/join lobby")
+	u.gets("users")
+	return u
 }
 
-// TestPageReplies answers, edits and deletes messages and reacts to them, in a room and in private.
-func TestPageReplies(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
-	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"), say("shall we?"))
-	run(t, ada, shows("#talk", "shall we?"), paste("a draft"), act("shall we?", "reply"), shows("#context-what", "Reply to Bob"))
-	shot(t, ada, "replying")
-	run(t, ada, boxHolds("a draft"), emptyBox(), paste("yes"), enterKey(), shows("#talk .reference", "shall we?"),
-		until(`document.querySelector("#context").hidden`), boxHolds(""))
-	run(t, bob, shows("#talk .reference", "shall we?"), click("#talk .reference"), until(`document.querySelector("#talk .flash")?.textContent.includes("shall we?")`))
-	// An edit waits in the box; the draft comes back after it.
-	run(t, ada, paste("a draft"), act("yes", "edit"), boxHolds("yes"), shows("#context-what", "Editing"),
-		paste(", gladly"), enterKey(), shows("#talk .edited", "edited"), boxHolds("a draft"))
-	run(t, bob, shows("#talk", "yes, gladly (edited)"))
-	run(t, ada, emptyBox(), chromedp.Evaluate[chromedp.Void](`document.querySelector("#say-text").dispatchEvent(new KeyboardEvent("keydown",
-  {key: "ArrowUp", bubbles: true, cancelable: true})), 0`), boxHolds("yes, gladly"), click("#context-stop"), boxHolds(""))
-	// Reactions are counted, and taken back.
-	run(t, bob, act("gladly", "react"), shows("#emoji", "\U0001f389"))
-	shot(t, bob, "emoji")
-	run(t, bob, click("#emoji button:nth-child(4)"), shows("#talk .reaction", "\U0001f389 1"))
-	run(t, ada, click("#talk .reaction"), shows("#talk .reaction", "\U0001f389 2"),
-		until(`document.querySelector("#talk .reaction").ariaPressed === "true" && document.querySelector("#talk .reaction").title.includes("Bob and Ada")`))
-	run(t, bob, shows("#talk .reaction", "\U0001f389 2"), click("#talk .reaction"), shows("#talk .reaction", "\U0001f389 1"))
-	shot(t, ada, "replied")
-	// A deleted message leaves a trace.
-	run(t, ada, act("gladly", "delete"), shows("#delete-text", "gladly"), click("#delete-yes"), shows("#talk", "This message was deleted"))
-	run(t, bob, shows("#talk", "This message was deleted"), until(`!document.querySelector("#talk").textContent.includes("gladly")`))
-	if ask[bool](t, ada, `[...document.querySelectorAll("#talk .message")].some((li) => (li.focus(), li.querySelector(".text").textContent === "shall we?" &&
-  ["edit", "delete"].some((a) => !document.querySelector("#actions [data-action=" + a + "]").hidden)))`) {
-		t.Error("Ada can edit or delete what Bob has said")
+// texts returns the texts of the messages in a history.
+func texts(e map[string]any) (all []string) {
+	list, _ := e["messages"].([]any)
+	for _, m := range list {
+		all = append(all, fmt.Sprint(m.(map[string]any)["text"]))
 	}
-	// In private.
-	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), say("psst"), shows("#talk", "psst"), act("psst", "react"), click("#emoji button"))
-	run(t, bob, click("#privates button"), shows("#talk .reaction", "1"), act("psst", "reply"), shows("#context-what", "Ada"), say("what"))
-	run(t, ada, shows("#talk .reference", "psst"))
+	return all
 }
 
-// TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
-func TestPagePages(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
-	for i := range 20 {
-		c := dialText(t, s.text)
-		c.send(fmt.Sprintf("/login talker%d", i), "/join lobby")
-		for j := range 8 {
-			c.send(fmt.Sprintf("message %d of %d", j, i))
-			c.expect("message")
+// What was said is there after the worker was replaced. It is read backwards, page by page.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ada := mustLogIn(t, g, here, "Ada", "").inLobby()
+		for i := range 60 {
+			ada.Send(fmt.Sprint(i + 1))
+			ada.gets("message")
+			time.Sleep(time.Second) // of the bubble's clock: not faster than the chat allows
+		}
+		g.RestartWorker()
+		bob := mustLogIn(t, g, here, "Bob", "")
+		bob.Send("/join lobby")
+		e := bob.gets("history")
+		if got := texts(e); len(got) != 50 || got[0] != "11" || e["more"] != true || e["first"] != 1.0 || e["last"] != 60.0 {
+			t.Errorf("%v", e)
+		}
+		for _, c := range []struct {
+			asked, texts string
+			more         any
+		}{
+			{`{"type":"history","room":"lobby","before":11,"limit":3}`, "[8 9 10]", true},
+			{`{"type":"history","room":"lobby","before":3}`, "[1 2]", nil},
+			{`{"type":"history","room":"lobby","after":57}`, "[58 59 60]", nil},
+			{"/history 4", "[1 2 3]", nil},
+			{"/history #lobby 2", "[1]", nil},
+		} {
+			bob.Send(c.asked)
+			if e := bob.gets("history"); fmt.Sprint(texts(e)) != c.texts || e["more"] != c.more {
+				t.Errorf("%s: %v", c.asked, e)
+			}
+		}
+		for asked, code := range map[string]string{
+			`{"type":"history","room":"elsewhere"}`: "not_in_room", "/history x": "bad_request", "/history @Nobody": "not_found",
+		} {
+			bob.Send(asked)
+			if e := bob.gets("error"); e["code"] != code {
+				t.Errorf("%s: %v", asked, e)
+			}
+		}
+	})
+}
+
+// A client that comes back gets what it has missed, and is told if some of it is lost.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ada, bob := mustLogIn(t, g, here, "Ada", "").inLobby(), mustLogIn(t, g, here, "Bob", "").inLobby()
+		ada.Send("one")
+		ada.Send(`{"type":"private","to":"Bob","text":"in private"}`)
+		bob.gets("private")
+		bob.Drop()
+		synctest.Wait()
+		for _, text := range []string{"two", "three"} {
+			ada.Send(text)
+		}
+		ada.Send(`{"type":"private","to":"Bob","text":"while you were away"}`)
+		ada.gets("private")
+		if e := ada.gets("private"); e["away"] != true {
+			t.Errorf("Ada got %v", e)
+		}
+		come := func(since, generation string) (w map[string]any) {
+			bob.person = person{g.Dial(workertest.Request{}), t}
+			bob.Send(fmt.Sprintf(`{"type":"login","name":"Bob","token":%q,"since":%s,"generation":%q}`,
+				bob.token, since, generation))
+			return bob.gets("welcome")
+		}
+		w := come(`{}`, "")
+		all := w["conversations"].([]any)
+		if fmt.Sprint(all) != fmt.Sprintf("[map[last:3 room:lobby] map[last:2 with:Ada withUid:%s]]", ada.uid) {
+			t.Errorf("Bob has %v", all)
+		}
+		generation := fmt.Sprint(w["generation"])
+		since := fmt.Sprintf(`{"#lobby":1,"@%s":1}`, ada.uid)
+		bob.Drop()
+		come(since, generation)
+		if e := bob.gets("history"); fmt.Sprint(texts(e)) != "[two three]" || e["after"] != 1.0 || e["gap"] != nil {
+			t.Errorf("Bob missed %v", e)
+		}
+		if e := bob.gets("history"); fmt.Sprint(texts(e)) != "[while you were away]" || e["withUid"] != ada.uid {
+			t.Errorf("Bob missed %v", e)
+		}
+		bob.Drop()
+		come(since, "another") // the numbers mean nothing
+		if e := bob.gets("history"); fmt.Sprint(texts(e)) != "[one two three]" || e["after"] != nil {
+			t.Errorf("Bob gets %v", e)
+		}
+		bob.Drop()
+		come(`{"#lobby":99}`, generation)
+		if e := bob.gets("history"); fmt.Sprint(texts(e)) != "[one two three]" || e["gap"] != true {
+			t.Errorf("Bob gets %v", e)
+		}
+	})
+}
+
+// A message is edited, deleted and reacted to, by JSON and by typed commands. Everybody in the
+// conversation gets it as it is then.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ada, bob := mustLogIn(t, g, here, "Ada", "").inLobby(), mustLogIn(t, g, there, "Bob", "").inLobby()
+		ada.gets("joined")
+		ada.Send("helo")
+		id := ada.gets("message")["id"]
+		for _, c := range []struct {
+			by   user
+			sent string
+			want string // of the message
+		}{
+			{ada, `{"type":"edit","room":"lobby","seq":1,"text":"hello","ref":"e1"}`, "hello <nil> <nil>"},
+			{ada, "/edit 1 hello all", "hello all <nil> <nil>"},
+			{bob, `{"type":"react","room":"lobby","seq":1,"emoji":"👍"}`,
+				fmt.Sprintf("hello all [map[emoji:👍 uids:[%s]]] <nil>", bob.uid)},
+			{bob, `{"type":"react","room":"lobby","seq":1,"emoji":"👍","off":true}`, "hello all <nil> <nil>"},
+			{ada, "/react #lobby 1 :+1:", fmt.Sprintf("hello all [map[emoji::+1: uids:[%s]]] <nil>", ada.uid)},
+			{ada, "/delete 1", "<nil> <nil> true"},
+		} {
+			time.Sleep(time.Second) // of the bubble's clock
+			c.by.Send(c.sent)
+			for _, p := range []user{ada, bob} {
+				e := p.gets("changed")
+				m := e["message"].(map[string]any)
+				got := fmt.Sprintf("%v %v %v", m["text"], m["reactions"], m["deleted"])
+				if got != c.want || m["id"] != id || e["uid"] != c.by.uid || e["seq"] != 1.0 || m["from"] != "Ada" {
+					t.Errorf("%s: %v", c.sent, e)
+				}
+			}
+		}
+		bob.Send("first")
+		bob.gets("message")
+		ada.Send("/reply 2 second")
+		reply, _ := bob.gets("message")["reply"].(map[string]any)
+		if reply["text"] != "first" || reply["from"] != "Bob" || reply["seq"] != 2.0 {
+			t.Errorf("replies to %v", reply)
+		}
+		for sent, code := range map[string]string{
+			"/edit 2 not mine": "not_yours", "/delete 2": "not_yours", "/edit 9 x": "not_found", "/edit x": "bad_request",
+			"/edit 3": "bad_text", "/react 2 xyz": "bad_emoji", "/react 2 :x y:": "bad_emoji",
+			"/edit #other 1 x": "not_in_room",
+			`{"type":"react","room":"lobby","seq":2,"emoji":"<b>"}`: "bad_emoji", "/reply 9 x": "not_found",
+		} {
+			time.Sleep(time.Second)
+			ada.Send(sent)
+			if e := ada.gets("error"); e["code"] != code {
+				t.Errorf("%s: %v", sent, e)
+			}
+		}
+		time.Sleep(15 * time.Minute)
+		ada.Send("/edit 3 too late")
+		if e := ada.gets("error"); e["code"] != "too_late" {
+			t.Errorf("%v", e)
+		}
+	})
+}
+
+// The same in a private talk, whose messages nobody else can name.
+func TestPrivateChanges(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ada, bob := mustLogIn(t, g, here, "Ada", ""), mustLogIn(t, g, there, "Bob", "")
+	eve := mustLogIn(t, g, "192.0.2.3:1", "Eve", "")
+	ada.Send("/msg Bob secrt")
+	bob.gets("private")
+	ada.Send("/edit @Bob 1 secret")
+	m := bob.gets("changed")["message"].(map[string]any)
+	if m["text"] != "secret" || m["from"] != "Ada" || m["toUid"] != bob.uid || m["type"] != "private" {
+		t.Errorf("Bob got %v", m)
+	}
+	bob.Send(`{"type":"react","toUid":"` + ada.uid + `","seq":1,"emoji":"❤️"}`)
+	ada.gets("changed")
+	if m := ada.gets("changed")["message"].(map[string]any); m["reactions"] == nil || m["to"] != "Bob" {
+		t.Errorf("Ada got %v", m)
+	}
+	bob.Send("/reply @Ada 1 understood")
+	if e := ada.gets("private"); e["reply"] == nil || e["text"] != "understood" {
+		t.Errorf("Ada got %v", e)
+	}
+	for _, sent := range []string{
+		`{"type":"edit","toUid":"` + ada.uid + `","seq":1,"text":"x"}`,
+		`{"type":"edit","toUid":"` + ada.uid + " " + bob.uid + `","seq":1,"text":"x"}`,
+		`{"type":"react","room":"@` + ada.uid + " " + bob.uid + `","seq":1,"emoji":"👍"}`,
+		"/react @Bob 1 :x:",
+	} {
+		eve.Send(sent)
+		if e := eve.gets("error"); e["code"] != "not_found" && e["code"] != "not_in_room" {
+			t.Errorf("%s: %v", sent, e)
 		}
 	}
-	ada := browsertest.Open(t, 1280, 700)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"))
-	count := func(n int) step { return until(`document.querySelectorAll("#talk .message").length >= %d`, n) }
-	run(t, ada, count(50))
-	for _, n := range []int{51, 101, 151} {
-		// The browser draws messages, and learns their heights, when they come into view.
-		const drawn = `(() => { const l = document.querySelector("#messages"), same = l.scrollHeight === window.height;
-  window.height = l.scrollHeight;
-  return same && document.elementFromPoint(600, 340).closest(".message") !== null; })()`
-		run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#messages").scrollTop = 450, 0`), until(drawn), until(drawn))
-		ask[bool](t, ada, `window.place = (() => {
-  const e = document.elementFromPoint(600, 340).closest(".message");
-  return {e, top: e.getBoundingClientRect().top};
-})(), document.querySelector("#messages").scrollTop -= 100, true`)
-		run(t, ada, count(n), until(drawn), until(drawn))
-		moved := ask[float64](t, ada, `place.e.isConnected ? Math.abs(place.e.getBoundingClientRect().top - place.top) : -1`)
-		if moved < 0 || moved > 105 { // 100 of them are the scroll itself
-			t.Errorf("the message under the eyes moved by %v pixels", moved)
-		}
-	}
-	run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#messages").scrollTop = 0, 0`), count(160),
-		chromedp.WaitVisible(chromedp.CSS("#beginning-title")))
-	order := ask[string](t, ada, `[...document.querySelectorAll("#talk .message .text")].map((e) => e.textContent).join()`)
-	want := ""
-	for i := range 20 {
-		for j := range 8 {
-			want += fmt.Sprintf(",message %d of %d", j, i)
-		}
-	}
-	if order != want[1:] {
-		t.Errorf("the page shows %s", order)
+	eve.Send(`{"type":"history","toUid":"` + ada.uid + " " + bob.uid + `"}`)
+	if e := eve.gets("history"); len(texts(e)) > 0 {
+		t.Errorf("Eve reads %v", e)
 	}
 }
 
-// TestPageAway writes to somebody who is away, and reads it in another window of that person, where
-// it is unread until one of the windows shows it.
-func TestPageAway(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
-	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
-	run(t, ada, click(`#users [data-name="Bob"]`), say("one"), shows("#talk", "one"))
-	run(t, bob, shows("#privates", "Ada"), chromedp.Navigate("about:blank"))
-	run(t, ada, until(`document.querySelector('[data-conversation="room:lobby"] .sr').textContent.includes("1 person")`), say("two"),
-		shows("#talk", "Bob is not here now"))
-	run(t, bob, chromedp.Navigate(s.page()), shows("#privates .badge", "2"))
-	twin := browsertest.Open(t, 1280, 800)
-	saved := ask[string](t, bob, `localStorage.getItem("sluice.chat")`)
-	run(t, twin, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
-	ask[bool](t, twin, fmt.Sprintf(`localStorage.setItem("sluice.chat", %q), true`, saved))
-	run(t, twin, chromedp.Reload(), shows("#privates .badge", "2"))
-	run(t, bob, click("#privates button"), shows("#talk", "two"), shows("#talk .new", "2 new messages"))
-	run(t, twin, until(`!document.querySelector("#privates .badge")`))
-	// A room that one window joins and leaves is one of the other too.
-	run(t, bob, joinRoom("tea"))
-	run(t, twin, shows("#rooms", "tea"))
-	run(t, bob, leaveRoom())
-	run(t, twin, until(`!document.querySelector("#rooms").textContent.includes("tea")`))
-	// Muted and blocked.
-	run(t, bob, room("lobby"), click("#more"), click("#mute"), until(`document.querySelector("#rooms li").classList.contains("muted")`))
-	run(t, twin, until(`document.querySelector("#rooms li").classList.contains("muted")`))
-	run(t, bob, click("#privates button"), shows("#title", "Ada"), click("#more"), click("#block"))
-	run(t, ada, say("three"), shows("#outbox .failed", "does not take messages"))
+// The reading position and what is muted are those of the user, at every connection.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ada := mustLogIn(t, g, here, "Ada", "").inLobby()
+	ada.Send("one")
+	ada.Send(`{"type":"mute","room":"lobby"}`)
+	if e := ada.gets("muted"); e["room"] != "lobby" || e["on"] != true {
+		t.Errorf("%v", e)
+	}
+	ada.Send(`{"type":"read","room":"lobby","seq":7}`)
+	ada.Send("/history")
+	if e := ada.gets("history"); e["read"] != 1.0 {
+		t.Errorf("%v", e)
+	}
+	w := person{g.Dial(workertest.Request{}), t}
+	w.Send(fmt.Sprintf(`{"type":"login","name":"Ada","token":%q}`, ada.token))
+	if e := w.gets("welcome"); fmt.Sprint(e["conversations"]) != "[map[last:1 muted:true read:1 room:lobby]]" {
+		t.Errorf("%v", e)
+	}
+	ada.Send(`{"type":"mute","room":"lobby","off":true}`)
+	if e := w.gets("muted"); e["on"] != nil {
+		t.Errorf("%v", e)
+	}
 }
 
-// TestPagePassword protects a name with a password, and logs in with it.
-func TestPagePassword(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
-	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), click("#me-button"), click("#set-password"),
-		chromedp.SendKeys(chromedp.CSS("#password-new"), "correct horse"))
-	shot(t, ada, "password")
-	run(t, ada, click("#password-form .primary"), shows("#toast", "protected by the password"), click("#me-button"), click("#log-out"),
-		shows("#login-error", "You have logged out"), chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
-		chromedp.WaitVisible(chromedp.CSS("#login-password")))
-	run(t, ada, chromedp.SendKeys(chromedp.CSS("#login-password"), "wrong horse"), click("#login-button"), shows("#login-error", "wrong"))
-	shot(t, ada, "password-wrong")
-	run(t, ada, chromedp.SetValue(chromedp.CSS("#login-password"), "correct horse"), click("#login-button"), shows("#me", "Ada"))
+// People who are blocked cannot write to those who have blocked them.
+func TestBlock(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ada, eve := mustLogIn(t, g, here, "Ada", ""), mustLogIn(t, g, there, "Eve", "")
+	ada.Send("/block EVE")
+	if e := ada.gets("blocks"); fmt.Sprint(e["blocked"]) != fmt.Sprintf("[map[name:Eve uid:%s]]", eve.uid) {
+		t.Errorf("%v", e)
+	}
+	eve.Send("/msg Ada hello")
+	if e := eve.gets("error"); e["code"] != "blocked" {
+		t.Errorf("Eve got %v", e)
+	}
+	ada.Send("/unblock Eve")
+	if e := ada.gets("blocks"); e["blocked"] != nil {
+		t.Errorf("%v", e)
+	}
+	eve.Send("/msg Ada hello")
+	ada.gets("private")
+	ada.Send("/block Nobody")
+	if e := ada.gets("error"); e["code"] != "not_found" {
+		t.Errorf("%v", e)
+	}
+}
+
+// A name with a password belongs to those who know it.
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ada := person{g.Dial(workertest.Request{}), t}
+		ada.Send("/login Ada")
+		uid := ada.gets("welcome")["uid"]
+		ada.Send("/password short")
+		if e := ada.gets("error"); e["code"] != "bad_password" {
+			t.Errorf("%v", e)
+		}
+		ada.Send(`/password "correct horse"`)
+		if e := ada.gets("protected"); e["on"] != true || e["token"] == nil {
+			t.Errorf("%v", e)
+		}
+		ada.Send("/quit")
+		synctest.Wait()
+		time.Sleep(30 * 24 * time.Hour)
+		for login, code := range map[string]string{
+			"/login ADA": "password_needed", `/login "Ada" wrong`: "bad_password", `/login "Ada" a.b.c`: "password_needed",
+			`{"type":"login","name":"Ada","password":"wrong too"}`: "bad_password", "/login \u0410da": "name_taken",
+		} {
+			p := person{g.Dial(workertest.Request{}), t}
+			p.Send(login)
+			if e := p.next(); e["code"] != code {
+				t.Errorf("%s: %v", login, e)
+			}
+		}
+		for _, login := range []string{
+			`/login "Ada" correct horse`, `{"type":"login","name":"Ada","password":"correct horse"}`,
+		} {
+			p := person{g.Dial(workertest.Request{}), t}
+			p.Send(login)
+			if e := p.next(); e["type"] != "welcome" || e["uid"] != uid || e["protected"] != true {
+				t.Errorf("%s: %v", login, e)
+			}
+		}
+		for range 5 {
+			p := person{g.Dial(workertest.Request{}), t}
+			p.Send(`/login "Ada" wrong`)
+			if e := p.next(); e["code"] == "slow_down" {
+				return
+			}
+		}
+		t.Error("attempts are not limited")
+	})
 }

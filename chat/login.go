@@ -22,7 +22,7 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 		return problem("bad_name", err.Error())
 	}
 	l := store.Login{
-		Name: newName, Keys: groupsOfName(newName), Token: req.Token, Password: req.Password,
+		Name: newName, Keys: groupsOfName(newName), Token: req.Token, Password: req.Password, Key: req.key,
 		Returns: !req.typed || req.Token != "", // only programs, and people who know their token, can come back
 		Limits:  h.limits.ofAddress(c),
 	}
@@ -107,7 +107,7 @@ func (h *chat) resume(ctx context.Context, c worker.Call, req *request, me store
 // password sets, changes or removes the password of the client's name.
 func (h *chat) password(ctx context.Context, c worker.Call, req *request) *event {
 	token, err := stored(c).SetPassword(ctx, &store.SetPassword{
-		UID: c.UID(), Old: req.Old, New: req.Password, Limits: h.limits.ofUser(c),
+		UID: c.UID(), Old: req.Old, New: req.Password, Key: req.key, Limits: h.limits.ofUser(c),
 	})
 	if err != nil {
 		return failed(err)

@@ -63,6 +63,7 @@ type event struct {
 	Edited    int64            `json:"edited,omitempty"` // when, in Unix milliseconds
 	Deleted   bool             `json:"deleted,omitempty"`
 	Reactions []store.Reaction `json:"reactions,omitempty"`
+	Rev       int              `json:"rev,omitempty"`     // grows by 1 with each change
 	Away      bool             `json:"away,omitempty"`    // the receiver is not connected, and gets it later
 	Message   *event           `json:"message,omitempty"` // as it is now
 
@@ -115,7 +116,7 @@ type conversation struct {
 func messageEvent(room string, to store.Person, m *store.Message) *event {
 	e := &event{
 		Type: "message", Room: room, From: m.Name, UID: m.UID, Text: m.Text, ID: m.ID, Ref: m.Ref, Seq: m.Seq,
-		Reply: m.Reply, Edited: m.Edited, Deleted: m.Deleted, Reactions: m.Reactions, Time: m.Time,
+		Reply: m.Reply, Edited: m.Edited, Deleted: m.Deleted, Reactions: m.Reactions, Rev: m.Rev, Time: m.Time,
 	}
 	if room == "" {
 		e.Type, e.To, e.ToUID = "private", to.Name, to.UID

@@ -65,6 +65,8 @@ type ConnOptions struct {
 	// connection broke are passed to a last OnData, which cannot write, even if a write found the
 	// broken connection.
 	Retain bool
+
+	counted bool // the listener counts its connections by address
 }
 
 // check validates the options and fills in the defaults. Errors name the options as of.
@@ -194,7 +196,7 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote)
+		c.listener.release(c.remote, c.options.counted)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil

@@ -76,20 +76,19 @@ func (l *gwLink) handleReply(f *link.Frame) {
 	q.done <- link.Status(f.Code)
 }
 
-// aboutToBlock hands the leadership of the session's link over if the running call of the session
-// has it, because another goroutine must read the answer. For a nil session it does nothing.
+// aboutToBlock says that the running call of the session is about to wait for a gateway. Another
+// goroutine must read the answer, and earlier effects of the client must go out first. For a nil
+// session it does nothing.
 func (s *session) aboutToBlock() {
 	if s == nil {
 		return
 	}
-	// Load the number of the call before the unit is compared. If the call returns in between,
-	// takeOver finds another number and does nothing to the next call.
-	call := s.link.leader.call.Load()
-	s.mu.Lock()
-	leads := s.unit == &s.link.leader.batch
-	s.mu.Unlock()
-	if leads && call&1 == 1 {
-		s.link.takeOver(call)
+	s.link.w.exec.Block(s)
+	s.Mu.Lock()
+	running, batch := s.running, s.ranIn
+	s.Mu.Unlock()
+	if running { // it is not led any more, so the batch has been pushed or is just being pushed
+		s.link.afterBatch(batch)
 	}
 }
 

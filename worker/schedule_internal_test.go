@@ -167,7 +167,7 @@ func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 
 func (b *scheduled) close(_ context.Context, c Call, _ Reason) error {
 	s := b.now.Load()
-	client := int(c.s.id.slot())
+	client := int(c.s.id().slot())
 	defer s.enter(client)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,9 +191,10 @@ func (s *schedule) run() {
 	}
 	s.life(false)
 	s.w.tasks.Wait()
+	s.w.exec.Wait()
 	for of, called := range s.called {
 		if !slices.IsSorted(called) || len(slices.Compact(slices.Clone(called))) != len(called) {
-			s.t.Errorf("client %d: called in the order %v", of.id.slot(), called)
+			s.t.Errorf("client %d: called in the order %v", of.id().slot(), called)
 		}
 	}
 	for client, list := range s.acts {
@@ -236,7 +237,9 @@ func (s *schedule) life(dies bool) {
 			s.open()
 		}
 		if s.rng.IntN(8) == 0 {
-			s.w.watch.now.Add(poolTicks) // the link's messages go to its leader again
+			for range 50 { // the link's messages go to its leader again
+				s.w.exec.Tick()
+			}
 		}
 	}
 	if !dies {

@@ -100,10 +100,11 @@ export class Conversation {
 
   get oldest() { return this.messages.find((m) => m.seq)?.seq ?? 0; }
 
-  // change replaces a message that was edited or deleted, or has other reactions.
+  // change replaces a message that was edited or deleted, or has other reactions. The changes of
+  // several people may arrive in another order.
   change(m) {
     const i = this.messages.findIndex((old) => old.id === m.id);
-    if (i < 0) return;
+    if (i < 0 || (this.messages[i].rev ?? 0) > (m.rev ?? 0)) return;
     if (this.newFrom === this.messages[i]) this.newFrom = m;
     if (this.firstUnread === this.messages[i]) this.firstUnread = m;
     this.messages[i] = m;

@@ -26,6 +26,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		if err := p.apply(&m); err != nil {
 			return err
 		}
+		m.Rev++
 		w := s.open(t, p.Conversation)
 		changed := packed(authorOf(b), &m)
 		t.put(messageKey(p.Conversation, p.Seq), changed)
@@ -45,6 +46,9 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 
 // apply changes the message.
 func (p *Change) apply(m *Message) error {
+	if m.Deleted && m.UID == p.UID && p.Delete {
+		return nil // the request may have been delivered again
+	}
 	if _, room := p.Conversation.Room(); !room && p.Conversation.With(p.UID) == "" || m.Deleted {
 		return refuse("not_found", "there is no such message any more")
 	}

@@ -28,6 +28,7 @@ type person struct {
 	Online  bool              `json:"online,omitempty"`  // has logged in, and has not gone as far as is known
 	Left    bool              `json:"left,omitempty"`    // has quit
 	Until   int64             `json:"until,omitempty"`   // the name is kept until then, in Unix milliseconds
+	Done    string            `json:"done,omitempty"`    // Key of the latest login or change of the password
 	Expires int64             `json:"expires,omitempty"` // the minute in which the person is forgotten
 	Hash    string            `json:"hash,omitempty"`    // of the password
 	Rooms   []string          `json:"rooms,omitempty"`
@@ -93,6 +94,9 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 		if p := personOf(t, owner); p != nil && p.Hash == hash {
 			me = owner
 		}
+		if p := personOf(t, string(t.get(key(keyName, l.Keys[0])))); p != nil && p.Done == l.Key && l.Key != "" {
+			me = p.uid // the first delivery has made this person
+		}
 		if refused = takeName(t, l, me); refused == nil {
 			a = s.enter(t, l, me)
 		}
@@ -153,7 +157,7 @@ func (s *people) enter(t tx, l *Login, uid string) (a Account) {
 	if p.Returns {
 		p.Until = now() + reservedFor.Milliseconds()
 	}
-	p.Keys, p.Online, p.Left = l.Keys, true, false
+	p.Keys, p.Done, p.Online, p.Left = l.Keys, l.Key, true, false
 	for _, k := range p.Keys {
 		t.put(key(keyName, k), []byte(uid))
 	}

@@ -65,6 +65,7 @@ type Message struct {
 	Edited    int64      `json:"edited,omitempty"` // when, in Unix milliseconds
 	Deleted   bool       `json:"deleted,omitempty"`
 	Reactions []Reaction `json:"reactions,omitempty"`
+	Rev       int        `json:"rev,omitempty"` // grows by 1 with each change
 }
 
 // Quote is the message that another one replies to, as it was then.
@@ -94,6 +95,7 @@ type Login struct {
 	Keys     []string // under which the name is found; the first one is the same in every spelling
 	Token    string   // of an earlier login, or ""
 	Password string   // or ""
+	Key      string   // of the delivery: a login that is delivered again has the same effect
 	Returns  bool     // the name is kept when the person has gone
 	Online   []string // uids of connected clients with one of the keys
 	Limits   []Limit
@@ -210,6 +212,7 @@ type Block struct {
 type SetPassword struct {
 	UID      string
 	Old, New string
+	Key      string // of the delivery
 	Limits   []Limit
 }
 

@@ -266,6 +266,7 @@ func TestChange(t *testing.T) {
 		change(store.Change{UID: "ada", Seq: 1, Emoji: "+1"})
 		m, _ := change(store.Change{UID: "bob", Seq: 1, Emoji: "heart", Off: true})
 		want(t, "reactions", m.Reactions, "[{+1 [bob ada]}]")
+		want(t, "changes", m.Rev, "6")
 		reply, err := k.Post(ctx, &store.Post{UID: "bob", Room: "lobby", Text: "yes", Key: "k", Reply: 1})
 		if err != nil || reply.Message.Reply.Text != "hello" || reply.Message.Reply.UID != "ada" {
 			t.Errorf("reply: %+v, %v", reply, err)
@@ -411,6 +412,40 @@ func TestNames(t *testing.T) {
 		}
 		if other := k.login("Ada", ""); other.UID == ada.UID {
 			t.Error("somebody else has her uid")
+		}
+	})
+}
+
+// A worker may die after it has called the store. The request is delivered again, and has the same
+// effect.
+func TestDeliveredAgain(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		ctx := t.Context()
+		login := store.Login{Name: "Ada", Keys: []string{"Ada"}, Key: "k1", Returns: true}
+		ada, err := k.Login(ctx, &login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := k.Login(ctx, &login); err != nil || again.UID != ada.UID {
+			t.Errorf("the login: %+v, %v", again, err)
+		}
+		login.Key = "k2"
+		_, err = k.Login(ctx, &login)
+		want(t, "another login", code(t, err), "name_taken")
+		set := store.SetPassword{UID: ada.UID, New: "correct horse", Key: "k3"}
+		token, err := k.SetPassword(ctx, &set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := k.SetPassword(ctx, &set); err != nil || again != token {
+			t.Errorf("the password: %v", err)
+		}
+		k.say(ada.UID, "lobby", "hello")
+		for range 2 {
+			m := store.Change{UID: ada.UID, Conversation: "#lobby", Seq: 1, Delete: true}
+			if p, err := k.Change(ctx, &m); err != nil || !p.Message.Deleted {
+				t.Errorf("delete: %+v, %v", p, err)
+			}
 		}
 	})
 }

@@ -46,7 +46,10 @@ func Main() (exitCode int) {
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
+	c, err := addConfig(command(slog.New(slog.NewTextHandler(out, nil)), hup)).ExecuteContextC(ctx)
+	if o := optionsOf(c); o != nil {
+		err = o.config.atSource(err)
+	}
 	last, code := outcome(c, err)
 	out.Close(last, logCloseTimeout)
 	return code
@@ -84,6 +87,9 @@ func outcome(c *cobra.Command, err error) (last string, code int) {
 // usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
@@ -95,15 +101,25 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 	}
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		err := configure(c)
 		if !reloads(c) {
 			hup.release()
 		}
+		return err
 	}
 	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
-		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
+		versionCommand(),
 	)
+	return root
+}
+
+// addConfig adds the commands about settings. They read the other commands, which are therefore
+// made without them.
+func addConfig(root *cobra.Command) *cobra.Command {
+	root.AddCommand(configCommand())
 	return root
 }
 
@@ -126,6 +142,7 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 	o.linkFlags(c)
 	o.workerFlags(c)
 	o.dataFlag(c)
+	configFlags(c, &o)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
 			"quiet time; negative: any number")
@@ -149,13 +166,14 @@ one process, or with --worker a worker only.
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	configFlags(c, &o)
 	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
 		"messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
-func gatewayCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func gatewayCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -165,9 +183,6 @@ connect to --inner.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := noZeros(c.Flags()); err != nil {
-				return err
-			}
 			if !page {
 				return o.serveGateway(c, nil)
 			}
@@ -177,6 +192,7 @@ connect to --inner.
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
 	o.dataFlag(c)
+	configFlags(c, &o)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }

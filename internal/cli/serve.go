@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -17,14 +16,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/chat/store"
-	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
-
-// pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
-type pageOn func(path string) http.Handler
 
 // business makes the business code of a worker.
 type business func() (worker.Handler, error)
@@ -46,7 +41,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		for i, a := range o.gateways {
 			addrs[i] = "gateway://" + a
 		}
-		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
+		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
 	if err := o.openStore(key); err != nil {
@@ -73,16 +68,21 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 			return nil
 		}
 		o.tellPages(g, page)
-		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		reloadListeners(o, g, page)
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
 	})
 	return both.Wait()
 }
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-func (o *options) work(ctx context.Context, business business, key []byte, gateways []string, up func()) error {
+// ctx is not that of c, because workers outlive the gateway.
+func (o *options) work(
+	ctx context.Context, c *cobra.Command, business business, key []byte, gateways []string, up func(),
+) error {
+	reloaded := followHangUps(ctx, o, c)
 	if o.workers > 0 {
-		return o.superviseWorkers(ctx, gateways, up)
+		return o.superviseWorkers(ctx, gateways, up, reloaded)
 	}
 	h, err := business()
 	if err != nil {
@@ -104,6 +104,9 @@ func (o *options) work(ctx context.Context, business business, key []byte, gatew
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
+	if err := noZeros(c.Flags()); err != nil {
+		return err
+	}
 	go spare.ReturnMemory(c.Context())
 	key, err := o.key()
 	if err != nil {
@@ -128,6 +131,8 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	case <-g.Ready():
 	}
 	o.tellPages(g, page)
+	reloadListeners(o, g, page)
+	followHangUps(c.Context(), o, c)
 	o.announceGateway(g)
 	return <-ended
 }
@@ -174,54 +179,9 @@ func (o *options) announceGateway(g *gateway.Gateway) {
 // would inherit that it is ignored.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// listeners returns the listeners of the flags.
-func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
-	for _, url := range o.listen {
-		l := o.limits
-		l.URL = url
-		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
-			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
-			if page != nil {
-				l.Subprotocols = []string{"chat"} // what its browsers may call it
-				l.Page = page(pathOf(url))
-			}
-		} else {
-			l.Heartbeat = max(o.idle/(idleMisses+1), 1) // the client is closed when the last one is over
-			if o.idle < 0 {
-				l.Heartbeat = -1 // never
-			}
-			l.MaxMissedPings = idleMisses
-		}
-		all = append(all, l)
-	}
-	return all
-}
-
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
-// means any.
-func pathOf(listen string) string {
-	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
-	_, path, found := strings.Cut(address, "/")
-	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
-		return ""
-	}
-	return "/" + path
-}
-
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
 	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
-	switch o.overflow {
-	case "close":
-		o.limits.Overflow = engine.CloseSlow
-	case "oldest":
-		o.limits.Overflow = engine.DropOldest
-	case "newest":
-		o.limits.Overflow = engine.DropNewest
-	default:
-		return nil, usageError{fmt.Errorf("--overflow: %q: must be close, oldest or newest", o.overflow)}
-	}
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -240,15 +200,27 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 			runtime.GOMAXPROCS(need)
 		}
 	}
-	cfg.Listeners = o.listeners(page)
+	var err error
+	if cfg.Listeners, err = listenersOf(o, page); err != nil {
+		return nil, usageError{err}
+	}
 	if o.store != nil {
 		cfg.OnInvoke = o.store.Serve
 	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
-		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+		return nil, ofField(bad.Field, bad.Err)
 	}
 	return g, err
+}
+
+// ofField returns the usage error for a field of gateway.Config or worker.Config.
+func ofField(field string, err error) error {
+	item, name := itemOf(field)
+	if flag, ok := strings.CutPrefix(flagOf(name), "--"); ok {
+		return usageError{settingError{flag, item, err}}
+	}
+	return usageError{fmt.Errorf("%s: %w", field, err)}
 }
 
 // processorsFor returns the value of GOMAXPROCS for so many event loops with handlers beside them.
@@ -267,7 +239,7 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		DrainTimeout: o.drainTimeout, Logger: o.log,
 	}, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
-		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+		return nil, ofField(bad.Field, bad.Err)
 	}
 	return w, err
 }

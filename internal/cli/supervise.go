@@ -24,11 +24,13 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP replaces the workers of the command instead of ending it.
+// reloads reports whether SIGHUP makes the command read its configuration again, or replaces its
+// workers, instead of ending it.
 func reloads(c *cobra.Command) bool {
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
-	return can && err == nil && n > 0
+	o := optionsOf(c)
+	return can && err == nil && n > 0 || o != nil && o.config.path != ""
 }
 
 // release restores the effect that SIGHUP had before it was caught: to end the process, or none
@@ -43,9 +45,11 @@ func (h hangUps) release() {
 }
 
 // superviseWorkers runs --workers processes of this program, each with one worker, until ctx is
-// done. SIGHUP replaces them one by one: it starts a new process from the file that is then at the
-// program's path, and when the new one is ready the old one drains.
-func (o *options) superviseWorkers(ctx context.Context, gateways []string, up func()) error {
+// done. A value of replace replaces them one by one: it starts a new process from the file that is
+// then at the program's path, and when the new one is ready the old one drains.
+func (o *options) superviseWorkers(
+	ctx context.Context, gateways []string, up func(), replace <-chan struct{},
+) error {
 	// Not os.Executable: it resolves symbolic links, so a reload would start the old release again.
 	program, err := exec.LookPath(os.Args[0])
 	if err == nil {
@@ -57,7 +61,7 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 	return supervisor.Run(ctx, supervisor.Config{
 		N: o.workers, Ready: up, StopWithin: o.drainTimeout + 5*time.Second, Logger: o.log,
 		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
-	}, o.reload)
+	}, replace)
 }
 
 // workerProcess returns a command with the command line of this process, changed to run one worker.

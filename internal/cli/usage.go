@@ -65,6 +65,7 @@ var topics = []topic{
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
 	{"Data of the chat", "data"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
+	{"Configuration", "config"},
 	{"Process", "reactors pin help"},
 }
 
