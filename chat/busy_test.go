@@ -71,6 +71,17 @@ return c.messages.map((n) => n.kind === "notice" ? m.told(n) : n.text).join("|")
 			t.Errorf("after the history %q: %q, not %q", c.past, got, c.want)
 		}
 	}
+	// Messages that are published side by side are shown in the order of their numbers.
+	order := module[string](t, ada, "conversation.js", `
+const c = new m.Conversation("room", "lobby");
+for (const seq of [1, 2, 5, 3, 4, 6]) c.add({id: "m" + seq, seq, from: "x", text: seq, time: 7 - seq});
+c.older([{id: "m0", seq: 0.5, from: "x", text: 0, time: 0}, {id: "m1", seq: 1}]);
+c.change({id: "m3", seq: 3, rev: 2, text: "new"});
+c.change({id: "m3", seq: 3, rev: 1, text: "old"});
+return c.messages.map((m) => m.text).join() + " " + c.last;`)
+	if order != "0,1,2,new,4,5,6 6" {
+		t.Errorf("the order is %s", order)
+	}
 	// In a large room there are none, and they do not push messages out.
 	got := module[string](t, ada, "conversation.js", `
 const c = new m.Conversation("room", "lobby");

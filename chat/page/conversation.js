@@ -51,12 +51,14 @@ export class Conversation {
   // where is what identifies the conversation in requests.
   get where() { return this.kind === "room" ? { room: this.name } : { toUid: this.uid, to: this.name }; }
 
-  // add appends a message, in the order of arrival, because the clocks of workers differ. It
-  // returns false if the message is already there.
+  // add adds a message in the order of the numbers. Without them it is the order of arrival, because
+  // the clocks of workers differ. It returns false if the message is already there.
   add(m) {
     if (this.#ids.has(m.id)) return false;
     if (m.id) this.#ids.add(m.id);
-    this.messages.push(m);
+    let i = this.messages.length;
+    while (m.seq && i > 0 && this.messages[i - 1].seq > m.seq) i--;
+    this.messages.splice(i, 0, m);
     this.#said++;
     this.last = Math.max(this.last, m.seq ?? 0);
     this.silent(m.uid);

@@ -130,7 +130,7 @@ export function help() {
   if ($("help").open) return;
   $("help-list").replaceChildren(...t.shortcutList.flatMap(([keys, what]) => {
     const dt = element("dt");
-    dt.append(...keys.split(/(\+|, | in .*)/).map((k) => /^(\+|, | in .*)$/.test(k) ? k : element("kbd", "", k)));
+    dt.append(...keys.split(/(\+|, | in .*)/).filter(Boolean).map((k) => /^(\+|, | in .*)$/.test(k) ? k : element("kbd", "", k)));
     return [dt, element("dd", "", what)];
   }));
   $("help").showModal();

@@ -25,7 +25,7 @@ let missed = 0;       // messages that have arrived since it is not
 
 export function draw(c, rows, me) {
   const switched = shown !== (c ?? null);
-  look = { me: me.uid, find: (name) => me.own(name) ? me.uid : c.find(name) };
+  look = { me: me.uid, blocked: me.blocked, find: (name) => me.own(name) ? me.uid : c.find(name) };
   if (switched) change(c);
   const fresh = c ? update(c) : [];
   const ownBefore = $("outbox").lastElementChild?.dataset.conversation;
@@ -186,6 +186,7 @@ function parts(m, before, isNew) {
   if (!before || new Date(before.time).toDateString() !== new Date(m.time).toDateString()) items.push(element("li", "day", date(m.time)));
   if (isNew) items.push(element("li", "new", t.newDivider(Math.max(1, shown.newCount))));
   if (m.kind === "notice") items.push(element("li", "notice", told(m)));
+  else if (look.blocked.has(m.uid)) items.push(element("li", "notice", t.blockedText));
   else items.push(row(m, items.length === 0 && follows(m, before), look));
   return items;
 }
