@@ -58,7 +58,8 @@ func TestPageFigures(t *testing.T) {
   channel.port1.onmessage = () => keys.push(performance.now() - e.timeStamp);
   requestAnimationFrame(() => channel.port2.postMessage(0));
 }), true`)
-	if _, err := chromedp.Call(ada, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
+	if _, err := chromedp.Call(ada, performance.Enable,
+		performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
 		t.Fatal(err)
 	}
 	busy := func() map[string]float64 {
@@ -77,7 +78,8 @@ func TestPageFigures(t *testing.T) {
 		defer tick.Stop()
 		for i := range n {
 			<-tick.C
-			talkers[(from+i)%people].send(fmt.Sprintf("message %d, with some words and a link to https://a.example/%d", from+i, i))
+			talkers[(from+i)%people].send(fmt.Sprintf("message %d, with some words and a link to https://a.example/%d",
+				from+i, i))
 		}
 	}
 	say(0, 100) // until the page has warmed up

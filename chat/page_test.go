@@ -198,7 +198,8 @@ func TestPageHeaders(t *testing.T) {
 	for _, path := range []string{"/", "/chat.js", "/nothing.here"} {
 		header := get(t, chat.Page(""), path).Header()
 		for name, want := range map[string]string{
-			"Content-Security-Policy": "require-trusted-types-for 'script'", "Cross-Origin-Opener-Policy": "same-origin",
+			"Content-Security-Policy":      "require-trusted-types-for 'script'",
+			"Cross-Origin-Opener-Policy":   "same-origin",
 			"Cross-Origin-Resource-Policy": "same-origin", "Permissions-Policy": "camera=()",
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 		} {

@@ -25,7 +25,8 @@ func TestPageParsesMessages(t *testing.T) {
 		{"(http://a.example/b_(c))", "(link(http://a.example/b_(c)))"},
 		{"[mailto:a@b.example], HTTPS://A.example", "[link(mailto:a@b.example)], link(HTTPS://A.example)"},
 		{"https:// http://", "https:// http://"},
-		{"javascript:alert(1) data:text/html,x vbscript:x ftp://a.example file:///etc", "javascript:alert(1) data:text/html,x vbscript:x ftp://a.example file:///etc"},
+		{"javascript:alert(1) data:text/html,x vbscript:x ftp://a.example file:///etc",
+			"javascript:alert(1) data:text/html,x vbscript:x ftp://a.example file:///etc"},
 		{"xhttps://a.example", "xhttps://a.example"},
 		{"https://a.example<b>", "link(https://a.example)<b>"},
 		{"use `a < b` here", "use code(a < b) here"},
@@ -53,7 +54,8 @@ func TestPageParsesMessages(t *testing.T) {
 	got := module[[]string](t, ada, "rich.js", fmt.Sprintf(`
 const names = new Set(["ada", "bob b", "bob builder", "bob"]);
 const find = (name) => names.has(name.toLowerCase()) || undefined;
-const write = (p) => p.kind === "text" ? p.text : p.kind === "quote" ? "quote[" + p.parts.map(write).join("") + "]" : p.kind + "(" + p.text + ")";
+const write = (p) => p.kind === "text" ? p.text : p.kind === "quote" ? "quote[" + p.parts.map(write).join("") +
+	"]" : p.kind + "(" + p.text + ")";
 return %s.map(([text]) => m.parse(text, find).map(write).join(""));`, texts))
 	for i, c := range cases {
 		if got[i] != c[1] {
@@ -61,7 +63,8 @@ return %s.map(([text]) => m.parse(text, find).map(write).join(""));`, texts))
 		}
 	}
 	for text, want := range map[string]bool{
-		"\U0001f604": true, ":tada: \u2764\ufe0f": true, "\U0001f468\u200d\U0001f469\u200d\U0001f467": true, "\U0001f44d ok": false, "1": false, "": false,
+		"\U0001f604": true, ":tada: \u2764\ufe0f": true, "\U0001f468\u200d\U0001f469\u200d\U0001f467": true,
+		"\U0001f44d ok": false, "1": false, "": false,
 	} {
 		if got := module[bool](t, ada, "rich.js", fmt.Sprintf(`return m.large(m.parse(%s));`, quoteJS(text))); got != want {
 			t.Errorf("%q is shown large: %v", text, got)
@@ -76,7 +79,8 @@ func TestPageDrawsMessages(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()))
-	ask[bool](t, ada, `window.broken = [], document.addEventListener("securitypolicyviolation", (e) => broken.push(e.violatedDirective)), true`)
+	ask[bool](t, ada, `window.broken = [], document.addEventListener("securitypolicyviolation",
+  (e) => broken.push(e.violatedDirective)), true`)
 	run(t, ada, logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
@@ -97,11 +101,13 @@ func TestPageDrawsMessages(t *testing.T) {
 	run(t, ada, shows("#talk", "owned"))
 	got := ask[string](t, ada, `(() => {
   const a = document.querySelector("#talk a"), $ = (s) => document.querySelector("#talk " + s);
-  return [a.href, a.rel, a.target, $(".text code").textContent, $(".mention.me").textContent, $(".for-me .emoji").textContent,
+  return [a.href, a.rel, a.target, $(".text code").textContent, $(".mention.me").textContent,
+  	$(".for-me .emoji").textContent,
     $("pre code").textContent.includes("<b>hi</b>"), $("blockquote").textContent, $(".text.large").textContent,
     document.querySelectorAll("#talk script, #talk b, #talk img").length, document.title, broken.length].join("|");
 })()`)
-	const want = "https://a.example/path|noopener noreferrer|_blank|code|@Ada|\U0001f389|true|quoted|\U0001f680|0|# lobby \u2013 sluice chat|0"
+	const want = "https://a.example/path|noopener noreferrer|_blank|code|@Ada|\U0001f389|true|" +
+		"quoted|\U0001f680|0|# lobby \u2013 sluice chat|0"
 	if got != want {
 		t.Errorf("the page shows %q, not %q", got, want)
 	}
@@ -123,7 +129,8 @@ func TestPageDrawsMessages(t *testing.T) {
   getSelection().removeAllRanges();
   return data.getData("text/plain").replace(/\d+:\d\d.[AP]M/g, "TIME");
 })()`)
-	if !strings.HasPrefix(copied, "[TIME] Bob: Look at https://a.example/path and `code`, @Ada :tada:\n[TIME] Bob: ```go") ||
+	if !strings.HasPrefix(copied,
+		"[TIME] Bob: Look at https://a.example/path and `code`, @Ada :tada:\n[TIME] Bob: ```go") ||
 		!strings.HasSuffix(copied, "\n[TIME] Bob: :rocket:") {
 		t.Errorf("copied is %q", copied)
 	}

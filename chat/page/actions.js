@@ -31,7 +31,8 @@ talk.addEventListener("pointermove", (e) => {
 });
 talk.addEventListener("focusin", (e) => attach(of(e)));
 talk.addEventListener("click", (e) => { if (!e.target.closest("a, button")) attach(of(e)); }); // a finger
-list.addEventListener("pointerleave", () => { if (!menu.isOpen() && !bar.contains(document.activeElement)) bar.hidden = true; });
+list.addEventListener("pointerleave",
+  () => { if (!menu.isOpen() && !bar.contains(document.activeElement)) bar.hidden = true; });
 
 bar.onclick = (e) => {
   const button = e.target.closest("button"), m = row && act.message(row.dataset.id);
@@ -69,9 +70,11 @@ list.addEventListener("keydown", (e) => {
 // What is copied from several messages has a line with time and name for each.
 list.addEventListener("copy", (e) => {
   const selection = getSelection();
-  const rows = [...talk.querySelectorAll(".message[data-id]")].filter((li) => selection.containsNode(li.querySelector(".text"), true));
+  const rows = [...talk.querySelectorAll(".message[data-id]")]
+    .filter((li) => selection.containsNode(li.querySelector(".text"), true));
   if (rows.length < 2) return;
-  const lines = rows.map((li) => act.message(li.dataset.id)).filter(Boolean).map((m) => t.copyLine(time(m.time), m.from, m.text));
+  const all = rows.map((li) => act.message(li.dataset.id)).filter(Boolean);
+  const lines = all.map((m) => t.copyLine(time(m.time), m.from, m.text));
   e.clipboardData.setData("text/plain", lines.join("\n"));
   e.preventDefault();
 });

@@ -131,7 +131,8 @@ composer.handlers({
 
 // can tells what the user can do with a message.
 function can(m) {
-  const numbered = state.kept && m.seq > 0, young = numbered && m.mine === true && !m.deleted && Date.now() - m.time < EDITABLE;
+  const numbered = state.kept && m.seq > 0;
+  const young = numbered && m.mine === true && !m.deleted && Date.now() - m.time < EDITABLE;
   return { react: numbered, reply: numbered, quote: !numbered, copy: true, edit: young, delete: young };
 }
 
@@ -163,7 +164,10 @@ const message = {
     };
     $("delete").showModal();
   },
-  reactWith(m, emoji) { message.react(m, emoji, m.reactions?.some((r) => r.emoji === emoji && r.uids.includes(state.uid)) === true); },
+  reactWith(m, emoji) {
+    const mine = m.reactions?.some((r) => r.emoji === emoji && r.uids.includes(state.uid)) === true;
+    message.react(m, emoji, mine);
+  },
   react(m, emoji, off) { request({ type: "react", ...current().where, seq: m.seq, emoji, off }); },
 };
 actions.handlers(message);
@@ -222,7 +226,8 @@ address.listen((place) => {
     return;
   }
   if (!place || place.key === state.current) return;
-  const known = state.conversations.get(place.key) ?? (place.kind === "private" && !own(place.name) && conversation("private", place.name));
+  const known = state.conversations.get(place.key) ??
+    (place.kind === "private" && !own(place.name) && conversation("private", place.name));
   if (known) return open(known.key);
   if (place.kind === "room") Object.assign(state, { current: null, absent: place });
   changed();
@@ -237,9 +242,11 @@ function beside(step) {
 
 addEventListener("keydown", (e) => {
   if ($("app").hidden) return;
-  const pressed = (e.ctrlKey || e.metaKey ? "Ctrl+" : "") + (e.altKey ? "Alt+" : "") + (e.shiftKey && e.key.length === 1 ? "Shift+" : "") + (e.key.length === 1 ? e.key.toUpperCase() : e.key);
+  const pressed = (e.ctrlKey || e.metaKey ? "Ctrl+" : "") + (e.altKey ? "Alt+" : "") +
+    (e.shiftKey && e.key.length === 1 ? "Shift+" : "") + (e.key.length === 1 ? e.key.toUpperCase() : e.key);
   const shortcut = {
-    F6: () => view.pane(e.shiftKey ? -1 : 1), "Ctrl+K": search.browse, "Ctrl+/": search.help, "Ctrl+Shift+F": search.open,
+    F6: () => view.pane(e.shiftKey ? -1 : 1), "Ctrl+K": search.browse, "Ctrl+/": search.help,
+    "Ctrl+Shift+F": search.open,
     "Alt+ArrowUp": () => beside(-1), "Alt+ArrowDown": () => beside(1),
   }[pressed];
   if (shortcut) {

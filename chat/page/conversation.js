@@ -170,7 +170,8 @@ export class Conversation {
 
   // findNew looks for the first of the messages that the server counts as unread.
   findNew() {
-    if (this.newCount > 0 && !this.newFrom) this.newFrom = this.messages.find((m) => m.seq > this.readBefore && !m.mine) ?? null;
+    if (this.newCount === 0 || this.newFrom) return;
+    this.newFrom = this.messages.find((m) => m.seq > this.readBefore && !m.mine) ?? null;
   }
 
   // position takes over what the server knows: the numbers of the newest message and of what is read.

@@ -52,7 +52,8 @@ for (const [id, opener] of Object.entries(openers)) {
 }
 $("shade").onclick = () => close();
 narrow.addEventListener("change", () => { if (current === "sidebar") close(); });
-const expanded = () => $("open-users").setAttribute("aria-expanded", String(!medium.matches && !$("app").classList.contains("no-people")));
+const expanded = () => $("open-users").setAttribute("aria-expanded",
+  String(!medium.matches && !$("app").classList.contains("no-people")));
 medium.addEventListener("change", () => {
   if (current === "people") close();
   expanded();

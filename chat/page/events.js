@@ -12,7 +12,8 @@ import * as view from "./view.js";
 export const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are ignored
 
 // of returns the conversation that an event names, if there is one.
-const of = (e) => state.conversations.get(e.room !== undefined ? key("room", e.room) : key("private", e.withUid ?? (mine(e) ? e.toUid : e.uid)));
+const of = (e) => state.conversations.get(e.room !== undefined ? key("room", e.room)
+  : key("private", e.withUid ?? (mine(e) ? e.toUid : e.uid)));
 
 // confirmed removes a message from the outbox that has been published.
 function confirmed(m) {
@@ -60,7 +61,9 @@ const on = {
     const first = !state.entered;
     if (!first && e.uid !== state.uid) state.outbox.renamed();
     state.kept = e.generation !== undefined;
-    if (!first && state.generation && e.generation !== state.generation) for (const c of state.conversations.values()) c.renumber();
+    if (!first && state.generation && e.generation !== state.generation) {
+      for (const c of state.conversations.values()) c.renumber();
+    }
     state.generation = e.generation ?? "";
     session.welcomed(e);
     state.blocked = new Map(e.blocked?.map(({ uid, name }) => [uid, name]));
@@ -127,7 +130,8 @@ const on = {
   sent(e) {
     const item = state.outbox.heard(e.ref);
     const c = item && state.conversations.get(item.key);
-    if (c) session.add(c, { from: state.name, uid: state.uid, text: item.text, id: e.id, seq: e.seq, time: e.time, reply: item.reply });
+    const { id, seq, time } = e;
+    if (c) session.add(c, { from: state.name, uid: state.uid, text: item.text, reply: item.reply, id, seq, time });
     changed("talk");
   },
   changed(e) {
@@ -207,7 +211,8 @@ function pageOf(c, e) {
     c.older(list);
   } else {
     c.past(list, e.after !== undefined ? e.gap === true : undefined);
-    if (e.more && e.after !== undefined && list.length > 0) request({ type: "history", ...c.where, after: list.at(-1).seq });
+    const after = list.at(-1)?.seq;
+    if (e.more && e.after !== undefined && after) request({ type: "history", ...c.where, after });
   }
   if (e.after === undefined) c.more = e.more === true;
   c.loaded = true;

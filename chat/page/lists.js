@@ -23,7 +23,8 @@ const shown = (n) => n > 99 ? "99+" : String(n);
 export function conversations() {
   const all = [...state.conversations.values()];
   const row = (c) => ({
-    key: c.key, c, unread: c.muted ? c.mentions : c.unread, mentions: c.kind === "room" ? c.mentions : 0, current: c.key === state.current,
+    key: c.key, c, current: c.key === state.current,
+    unread: c.muted ? c.mentions : c.unread, mentions: c.kind === "room" ? c.mentions : 0,
     draft: c.key !== state.current && state.outbox.holds(c.key), failed: state.outbox.failures(c.key) > 0,
   });
   for (const [kind, list] of [["room", "rooms"], ["private", "privates"]]) {
@@ -53,11 +54,14 @@ function update(li, { c, unread, mentions, current, draft, failed }) {
   const button = li.firstChild, [, badge, spoken] = [...button.children].slice(-3);
   const loud = c.kind === "private" || mentions > 0;
   set(badge, "className", unread ? "badge" + (loud ? "" : " soft") : "count");
-  set(badge, "textContent", unread ? shown(mentions || unread) : c.kind === "room" && c.users.size > 0 ? String(c.users.size) : "");
-  for (const [name, on] of Object.entries({ current, draft, failed, unread: unread > 0, muted: c.muted })) li.classList.toggle(name, on === true);
+  const people = c.kind === "room" && c.users.size > 0 ? String(c.users.size) : "";
+  set(badge, "textContent", unread ? shown(mentions || unread) : people);
+  const marks = { current, draft, failed, unread: unread > 0, muted: c.muted };
+  for (const [name, on] of Object.entries(marks)) li.classList.toggle(name, on === true);
   attribute(button, "aria-current", current ? "true" : null);
   const more = [
-    unread && t.unread(unread), mentions && t.mentioned(mentions), c.kind === "room" && t.people(c.users.size), draft && t.draft,
+    unread && t.unread(unread), mentions && t.mentioned(mentions), c.kind === "room" && t.people(c.users.size),
+    draft && t.draft,
     failed && t.failed, c.muted && t.muted,
   ];
   set(spoken, "textContent", more.filter(Boolean).map((w) => ", " + w).join(""));
@@ -67,7 +71,8 @@ function update(li, { c, unread, mentions, current, draft, failed }) {
 function outside(list) {
   const view = list.getBoundingClientRect(), hint = list.parentNode.querySelector(".outside");
   const unread = [...list.querySelectorAll("li.unread")].map((li) => li.getBoundingClientRect());
-  const below = unread.filter((r) => r.top > view.bottom - 8).length, above = unread.filter((r) => r.bottom < view.top + 8).length;
+  const below = unread.filter((r) => r.top > view.bottom - 8).length;
+  const above = unread.filter((r) => r.bottom < view.top + 8).length;
   set(hint, "hidden", below + above === 0 || view.height === 0);
   if (!hint.hidden) set(hint, "textContent", below > 0 ? t.unreadBelow(below) : t.unreadAbove(above));
 }
@@ -98,7 +103,8 @@ export function people(c) {
   set($("people-count"), "textContent", String(c.users.size));
   set($("people-filter"), "hidden", c.users.size < FILTER);
   const part = $("people-filter").hidden ? "" : $("people-filter").value.trim().toLocaleLowerCase();
-  const all = [...c.users].map(([uid, name]) => ({ key: uid, name, you: uid === state.uid })).filter(({ name }) => has(name, part));
+  const all = [...c.users].map(([uid, name]) => ({ key: uid, name, you: uid === state.uid }))
+    .filter(({ name }) => has(name, part));
   fill($("users"), all.sort((a, b) => b.you - a.you || order.compare(a.name, b.name)), person);
   tidy[2]();
   set($("people-none"), "hidden", all.length > 0);

@@ -18,8 +18,12 @@ function show() {
   const now = theme();
   if (now === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = now;
-  for (const meta of document.querySelectorAll('meta[name="theme-color"]')) meta.content = colors[now] ?? colors[meta.dataset.scheme];
-  for (const button of document.querySelectorAll("#me-menu [data-theme-is]")) button.setAttribute("aria-checked", String(button.dataset.themeIs === now));
+  for (const meta of document.querySelectorAll('meta[name="theme-color"]')) {
+    meta.content = colors[now] ?? colors[meta.dataset.scheme];
+  }
+  for (const button of document.querySelectorAll("#me-menu [data-theme-is]")) {
+    button.setAttribute("aria-checked", String(button.dataset.themeIs === now));
+  }
 }
 
 for (const button of document.querySelectorAll("#me-menu [data-theme-is]")) {
@@ -43,7 +47,8 @@ $("notify").onclick = async () => {
   $("notify").setAttribute("aria-checked", String(notify.wanted()));
   if (on === null) act.refused();
 };
-for (const [id, name] of [["change-name", "changeName"], ["log-out", "logout"], ["open-help", "help"], ["set-password", "password"]]) {
+for (const [id, name] of [["change-name", "changeName"], ["log-out", "logout"], ["open-help", "help"],
+  ["set-password", "password"]]) {
   $(id).onclick = () => {
     menu.close($("me-menu"));
     act[name]();

@@ -5,7 +5,8 @@ const LONGEST = 200; // characters of a message in a notification
 
 export const possible = () => "Notification" in window;
 
-export const wanted = () => possible() && localStorage.getItem(setting) === "yes" && Notification.permission === "granted";
+export const wanted = () => possible() && localStorage.getItem(setting) === "yes" &&
+  Notification.permission === "granted";
 
 // want turns notifications on or off. It returns null if the browser does not allow them.
 export async function want(on) {

@@ -41,7 +41,8 @@ export class Outbox {
   constructor(hooks) { this.hooks = hooks; }
 
   draft(key) {
-    if (!this.#drafts.has(key)) this.#drafts.set(key, { name: "", uid: "", text: "", note: "", returned: null, reply: null, edit: null });
+    const none = { name: "", uid: "", text: "", note: "", returned: null, reply: null, edit: null };
+    if (!this.#drafts.has(key)) this.#drafts.set(key, none);
     return this.#drafts.get(key);
   }
 
@@ -60,7 +61,8 @@ export class Outbox {
   // rows returns the messages of a conversation that are not confirmed.
   rows(key) {
     return this.#items.filter((item) => item.key === key).map((item) => ({
-      key: item.ref, text: item.text, reply: item.reply, failed: Boolean(item.why), word: this.#word(item), time: item.since, final: item.final,
+      key: item.ref, text: item.text, reply: item.reply, failed: Boolean(item.why), word: this.#word(item),
+      time: item.since, final: item.final,
     }));
   }
 
@@ -84,12 +86,13 @@ export class Outbox {
       return;
     }
     const item = {
-      key: c.key, kind: c.kind, name: c.name, uid: c.uid, ref: newRef(), text, reply: d.reply, since: Date.now(), tried: 0,
-      again: false, slow: false, why: "", final: false,
+      key: c.key, kind: c.kind, name: c.name, uid: c.uid, ref: newRef(), text, reply: d.reply, since: Date.now(),
+      tried: 0, again: false, slow: false, why: "", final: false,
     };
     this.#items.push(item);
     Object.assign(d, { text: "", note: "", returned: null, reply: null });
-    for (const wait of [SOON, CHECK]) setTimeout(() => { if (this.#items.includes(item)) this.hooks.changed(); }, wait + 20); // timers may fire early
+    const waited = () => { if (this.#items.includes(item)) this.hooks.changed(); };
+    for (const wait of [SOON, CHECK]) setTimeout(waited, wait + 20); // timers may fire early
     this.next();
   }
 
@@ -102,7 +105,8 @@ export class Outbox {
   edit(c, m) {
     this.unedit(c.key);
     const d = this.draft(c.key);
-    Object.assign(d, { name: c.name, uid: c.uid, edit: { id: m.id, seq: m.seq, before: d.text, ref: "" }, text: m.text, note: "", reply: null });
+    const edit = { id: m.id, seq: m.seq, before: d.text, ref: "" };
+    Object.assign(d, { name: c.name, uid: c.uid, edit, text: m.text, note: "", reply: null });
   }
 
   // edited ends the edit that was sent with the ref, and reports whether there was one.
@@ -122,7 +126,8 @@ export class Outbox {
     if (this.#flying || this.#pause !== null) return;
     const item = this.#items.find((i) => !i.why && this.hooks.ready(i));
     if (!item) return;
-    const to = item.kind === "room" ? { type: "say", room: item.name } : { type: "private", to: item.name, toUid: item.uid };
+    const to = item.kind === "room" ? { type: "say", room: item.name }
+      : { type: "private", to: item.name, toUid: item.uid };
     const again = item.again ? { again: true } : {}; // may have been published before
     const reply = item.reply ? { reply: item.reply.seq } : {};
     if (!this.hooks.send({ ...to, text: item.text, ref: item.ref, ...again, ...reply })) return;
@@ -141,7 +146,8 @@ export class Outbox {
   // #failAll gives up the message under way, for the reason why, and those behind it.
   #failAll(why) {
     const flying = this.#flying;
-    for (const i of this.#items.filter((i) => !i.why && this.hooks.ready(i))) this.#fail(i, i === flying ? why : t.why.noAnswer);
+    const waiting = this.#items.filter((i) => !i.why && this.hooks.ready(i));
+    for (const i of waiting) this.#fail(i, i === flying ? why : t.why.noAnswer);
   }
 
   #landed() {
@@ -188,7 +194,7 @@ export class Outbox {
 
   // refused handles an error event, and reports whether it was about a message.
   refused({ ref, code, text }) {
-    if (!ref && code === "bad_request" && this.#flying) { // only a message can be a request that the server cannot parse
+    if (!ref && code === "bad_request" && this.#flying) { // only messages can be requests that are not valid
       this.#fail(this.#flying, t.why.character, true);
     } else {
       const item = this.#items.find((i) => i.ref === ref);
@@ -250,7 +256,8 @@ export class Outbox {
     const d = this.draft(item.key);
     this.#remove(item);
     this.unedit(item.key);
-    Object.assign(d, { name: item.name, uid: item.uid, reply: item.reply ?? d.reply, text: d.text ? item.text + "\n" + d.text : item.text, note: "", returned: item });
+    const both = d.text ? item.text + "\n" + d.text : item.text, reply = item.reply ?? d.reply;
+    Object.assign(d, { name: item.name, uid: item.uid, reply, text: both, note: "", returned: item });
   }
 
   discard(ref) {
@@ -271,7 +278,8 @@ export class Outbox {
 
   // people returns those for whom there are unsent private messages.
   people() {
-    const drafts = [...this.#drafts].filter(([, d]) => d.text.trim()).map(([key, d]) => ({ key, name: d.name, uid: d.uid }));
+    const drafts = [...this.#drafts].filter(([, d]) => d.text.trim())
+      .map(([key, d]) => ({ key, name: d.name, uid: d.uid }));
     return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:"));
   }
 

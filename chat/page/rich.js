@@ -101,7 +101,8 @@ function mention(text, index, find) {
 // large reports whether a text is a few emoji and nothing else.
 export function large(parts) {
   const text = parts.map((p) => p.kind === "text" || p.kind === "emoji" ? p.text : "x").join("");
-  return text.length < 40 && text.trim() !== "" && /^(?:\p{Extended_Pictographic}[\u{fe0f}\u{200d}\p{Emoji_Modifier}]*|\s)+$/u.test(text);
+  return text.length < 40 && text.trim() !== "" &&
+    /^(?:\p{Extended_Pictographic}[\u{fe0f}\u{200d}\p{Emoji_Modifier}]*|\s)+$/u.test(text);
 }
 
 // long reports whether a text takes more than about twenty lines.

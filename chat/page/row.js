@@ -7,15 +7,18 @@ import { language, t } from "./texts.js";
 const { hourCycle } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
 const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", hourCycle });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short", hourCycle });
-const day = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const inWords = { weekday: "long", day: "numeric", month: "long" };
+const day = new Intl.DateTimeFormat(language, inWords);
+const dayOfYear = new Intl.DateTimeFormat(language, { ...inWords, year: "numeric" });
 
 export const time = (ms) => clock.format(new Date(ms));
 
 // date returns the name of a day.
 export function date(ms, now = new Date()) {
-  const d = new Date(ms), same = (days) => d.toDateString() === new Date(now.getFullYear(), now.getMonth(), now.getDate() - days).toDateString();
-  return same(0) ? t.today : same(1) ? t.yesterday : (d.getFullYear() === now.getFullYear() ? day : dayOfYear).format(d);
+  const d = new Date(ms), before = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  if (d.toDateString() === now.toDateString()) return t.today;
+  if (d.toDateString() === before.toDateString()) return t.yesterday;
+  return (d.getFullYear() === now.getFullYear() ? day : dayOfYear).format(d);
 }
 
 let act = {};

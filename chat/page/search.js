@@ -35,7 +35,8 @@ export function close() {
 // search finds the messages with the text and goes to the newest one.
 function search() {
   const c = state.conversations.get(state.current), text = fold($("search-text").value.trim());
-  found = !c || !text ? [] : c.messages.filter((m) => m.id && !m.deleted && fold(m.from + " " + m.text).includes(text)).map((m) => m.id);
+  const has = (m) => m.id && !m.deleted && fold(m.from + " " + m.text).includes(text);
+  found = c && text ? c.messages.filter(has).map((m) => m.id) : [];
   go(found.length - 1);
 }
 
@@ -76,11 +77,13 @@ export function browse() {
 export function rooms() {
   if (!$("browse").open) return;
   const text = written($("browse-text").value);
-  const all = [...state.counts].filter(([name]) => name.includes(text)).map(([name, count]) => ({ key: "room:" + name, name, count }));
+  const all = [...state.counts].filter(([name]) => name.includes(text))
+    .map(([name, count]) => ({ key: "room:" + name, name, count }));
   if (text && !state.counts.has(text)) all.push({ key: "new:" + text, name: text });
   fill($("browse-list"), all.slice(0, MOST), offer, (li, { name, count }) => {
     const here = state.conversations.has("room:" + name);
-    set(li.querySelector(".count"), "textContent", count === undefined ? "" : t.people(count) + (here ? ", " + t.joinedAlready : ""));
+    const words = count === undefined ? [] : [t.people(count), ...here ? [t.joinedAlready] : []];
+    set(li.querySelector(".count"), "textContent", words.join(", "));
   });
   set($("browse-none"), "hidden", all.length > 0);
   set($("browse-partial"), "hidden", !state.partial);
@@ -89,7 +92,8 @@ export function rooms() {
 function offer({ name, count }) {
   const li = element("li"), button = element("button");
   button.type = "button";
-  button.append(element("bdi", "label", count === undefined ? t.openNew(name) : t.roomTitle(name)), element("span", "count"));
+  button.append(element("bdi", "label", count === undefined ? t.openNew(name) : t.roomTitle(name)),
+    element("span", "count"));
   button.onclick = () => join(name);
   li.append(button);
   return li;
@@ -130,7 +134,8 @@ export function help() {
   if ($("help").open) return;
   $("help-list").replaceChildren(...t.shortcutList.flatMap(([keys, what]) => {
     const dt = element("dt");
-    dt.append(...keys.split(/(\+|, | in .*)/).filter(Boolean).map((k) => /^(\+|, | in .*)$/.test(k) ? k : element("kbd", "", k)));
+    const words = keys.split(/(\+|, | in .*)/).filter(Boolean);
+    dt.append(...words.map((k) => /^(\+|, | in .*)$/.test(k) ? k : element("kbd", "", k)));
     return [dt, element("dd", "", what)];
   }));
   $("help").showModal();

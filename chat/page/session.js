@@ -26,7 +26,8 @@ export const socket = new Socket(url.href);
 
 state.outbox = new Outbox({
   connected: () => state.loggedIn && socket.connected,
-  ready: ({ key }) => state.loggedIn && socket.connected && (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
+  ready: ({ key }) => state.loggedIn && socket.connected &&
+    (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
   send: (doc) => request(doc),
   edit: (c, { seq, ref }, text) => request({ type: "edit", ...c.where, seq, text, ref }),
   check: () => socket.check(),
@@ -48,7 +49,8 @@ export function login() {
   for (const c of [...state.conversations.values()].slice(0, SINCE)) {
     if (c.loaded && c.last > 0) since[c.kind === "room" ? "#" + c.name : "@" + c.uid] = c.last;
   }
-  socket.send({ type: "login", name: state.name, token: state.token, ...password && { password }, ...state.kept && { since, generation: state.generation } });
+  const known = state.kept ? { since, generation: state.generation } : {};
+  socket.send({ type: "login", name: state.name, token: state.token, ...password && { password }, ...known });
 }
 
 export function loginSoon() {
@@ -83,7 +85,8 @@ export function logout(why, quit = false) {
   for (const place of ["sluice.chat", "sluice.open"]) sessionStorage.removeItem(place);
   if (quit) localStorage.removeItem("sluice.chat");
   Object.assign(state, {
-    name: "", uid: "", key: "", lost: "", token: "", loggedIn: false, entered: false, form: false, kept: false, current: null, absent: null, opening: null,
+    name: "", uid: "", key: "", lost: "", token: "", loggedIn: false, entered: false, form: false, kept: false,
+    current: null, absent: null, opening: null,
   });
   for (const known of [state.conversations, state.left, state.due, state.blocked, state.hidden]) known.clear();
   address.clear();
@@ -246,7 +249,8 @@ export function add(c, m) {
   view.mark("talk", "typing");
 }
 
-const mentions = (text) => text.includes("@") && parse(text, (name) => own(name) || undefined).some((p) => p.kind === "mention");
+const mentions = (text) => text.includes("@") &&
+  parse(text, (name) => own(name) || undefined).some((p) => p.kind === "mention");
 
 function announce(c, m) {
   const title = c.kind === "private" ? t.toldBy(m.from) : t.mentionedBy(m.from, c.title);

@@ -39,7 +39,8 @@ export function conversation(kind, name, uid = "") {
 }
 
 // talks returns the private conversations with people of a name.
-const talks = (name) => [...state.conversations.values()].filter((c) => c.kind === "private" && fold(c.name) === fold(name));
+const talks = (name) => [...state.conversations.values()].filter((c) => c.kind === "private" &&
+  fold(c.name) === fold(name));
 
 // identified returns the last conversation with a person if only the name is given, or the one
 // without a uid, which gets it.
@@ -87,5 +88,6 @@ export function stored(place) {
 // remember stores which conversations are open, for a reload.
 export function remember() {
   const all = (kind) => [...state.conversations.values()].filter((c) => c.kind === kind);
-  store("sluice.open", { rooms: all("room").map((c) => c.name), privates: all("private").map(({ name, uid }) => ({ name, uid })), hidden: [...state.hidden] });
+  const rooms = all("room").map((c) => c.name), privates = all("private").map(({ name, uid }) => ({ name, uid }));
+  store("sluice.open", { rooms, privates, hidden: [...state.hidden] });
 }

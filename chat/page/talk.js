@@ -97,7 +97,8 @@ function beginning(c, rows) {
   if (!c || c.more) return;
   set($("beginning-title"), "textContent", c.kind === "room" ? t.beginning(c.title) : t.beginningWith(c.name));
   const nothing = c.messages.length + rows.length === 0;
-  set($("beginning-what"), "textContent", c.kind === "private" ? t.privateEmpty(c.name) : nothing ? t.roomEmpty : t.roomKept);
+  const room = nothing ? t.roomEmpty : t.roomKept;
+  set($("beginning-what"), "textContent", c.kind === "private" ? t.privateEmpty(c.name) : room);
   const sign = $("beginning-sign"), of = c.kind === "room" ? "#" : c.name;
   if (sign.dataset.of === c.key) return;
   sign.dataset.of = c.key;
@@ -164,7 +165,8 @@ function prepend(c, n) {
 
 function stay(place) {
   const li = place && find(place.id);
-  if (li && !following) list.scrollTop += li.getBoundingClientRect().top - list.getBoundingClientRect().top - place.offset;
+  if (!li || following) return;
+  list.scrollTop += li.getBoundingClientRect().top - list.getBoundingClientRect().top - place.offset;
 }
 
 function append(items) {
@@ -183,7 +185,8 @@ function remove(items) {
 
 function parts(m, before, isNew) {
   const items = [];
-  if (!before || new Date(before.time).toDateString() !== new Date(m.time).toDateString()) items.push(element("li", "day", date(m.time)));
+  const day = (ms) => new Date(ms).toDateString();
+  if (!before || day(before.time) !== day(m.time)) items.push(element("li", "day", date(m.time)));
   if (isNew) items.push(element("li", "new", t.newDivider(Math.max(1, shown.newCount))));
   if (m.kind === "notice") items.push(element("li", "notice", told(m)));
   else if (look.blocked.has(m.uid)) items.push(element("li", "notice", t.blockedText));
@@ -191,7 +194,8 @@ function parts(m, before, isNew) {
   return items;
 }
 
-const follows = (m, before) => before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED && !m.reply;
+const follows = (m, before) => before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED &&
+  !m.reply;
 
 // unconfirmed draws the messages that are sent and not confirmed, and those that were not delivered.
 function unconfirmed(rows, before, me) {
@@ -260,7 +264,8 @@ list.onscroll = () => {
   height = list.clientHeight;
   early();
 };
-list.addEventListener("wheel", (e) => { if (e.deltaY < 0 && list.scrollTop > 0) following = false; }, { passive: true });
+list.addEventListener("wheel", (e) => { if (e.deltaY < 0 && list.scrollTop > 0) following = false; },
+  { passive: true });
 const observer = new ResizeObserver(() => { if (following) list.scrollTop = list.scrollHeight; });
 for (const e of [list, talk, $("outbox")]) observer.observe(e);
 toEnd.onclick = () => {

@@ -234,7 +234,8 @@ export function opened() {
 
 // pane moves the focus to the next pane.
 export function pane(step) {
-  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"], ["people", '#users button[tabindex="0"]']]
+  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"],
+    ["people", '#users button[tabindex="0"]']]
     .filter(([id]) => $(id).checkVisibility({ visibilityProperty: true }) && !$(id).closest("[inert]"));
   const at = all.findIndex(([id]) => $(id).contains(document.activeElement));
   const [id, inner] = all[(at + step + all.length) % all.length];
