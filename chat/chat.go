@@ -5,7 +5,7 @@
 // uid and groups, which the gateways have. What must not be forgotten, such as the messages and who
 // owns a name, is in a store (package store) in the process of a gateway, which all workers call.
 // So a worker can be replaced without loss, and clients do not notice. Only the time limit for the
-// login is not passed on to the next worker.
+// login begins anew with the next worker (adopt).
 //
 // Messages are JSON documents with a "type". They are the same over WebSocket, text lines and JSON
 // sockets. A line that is not a JSON object is parsed as a command of a telnet user (request.go). A
@@ -57,7 +57,7 @@ func New(cfg Config) (worker.Handler, error) {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
 	h := &chat{limits}
-	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
+	return worker.Handler{Connect: h.connect, Adopt: h.adopt, Message: h.message, Close: h.close}, nil
 }
 
 const (
@@ -77,6 +77,15 @@ func (h *chat) connect(_ context.Context, c worker.Call) error {
 		}
 		return nil
 	})
+	return nil
+}
+
+// adopt begins anew what only the memory of the former worker had of a client: the time limit of
+// its login.
+func (h *chat) adopt(ctx context.Context, c worker.Call, _ worker.Takeover) error {
+	if c.UID() == "" {
+		return h.connect(ctx, c)
+	}
 	return nil
 }
 

@@ -22,11 +22,17 @@ import (
 
 func newChat(t *testing.T) *workertest.Gateway {
 	t.Helper()
+	return withStore(t, newHandler(t))
+}
+
+// newHandler returns a chat with a memory of its own.
+func newHandler(t *testing.T) worker.Handler {
+	t.Helper()
 	h, err := chat.New(chat.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withStore(t, h)
+	return h
 }
 
 // withStore is a gateway in memory with a handler and the store that the chat needs.
@@ -297,16 +303,33 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// Names, rooms and history survive the replacement of a worker.
+// Names and rooms survive the replacement of a worker. The new worker closes the clients that do
+// not log in.
 func TestWorkerReplaced(t *testing.T) {
 	t.Parallel()
-	g := newChat(t)
-	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
-	g.RestartWorker()
-	ann.Send("/say lobby still here")
-	if e := bob.gets("message"); e["from"] != "Ann" || e["text"] != "still here" {
-		t.Errorf("Bob got %v", e)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
+		cid := person{g.Dial(workertest.Request{}), t}
+		cid.Send(`{"type":"login","name":"Cid"}`)
+		cid.gets("welcome")
+		silent := person{g.Dial(workertest.Request{}), t}
+		synctest.Wait()
+		g.RestartWorker(func() worker.Handler { return newHandler(t) })
+		ann.Send("/say lobby still here")
+		if e := bob.gets("message"); e["from"] != "Ann" || e["text"] != "still here" {
+			t.Errorf("Bob got %v", e)
+		}
+		other := person{g.Dial(workertest.Request{}), t}
+		other.Send(`{"type":"login","name":"Cid"}`)
+		if e := other.gets("error"); e["code"] != "name_taken" {
+			t.Errorf("another Cid got %v", e)
+		}
+		time.Sleep(31 * time.Second) // of the bubble's clock
+		if e := silent.next(); e["code"] != "login_timeout" {
+			t.Errorf("a client that does not log in got %v", e)
+		}
+	})
 }
 
 // Every client receives the messages of every other client, in each sender's order.

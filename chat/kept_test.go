@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
@@ -37,7 +38,7 @@ func TestHistory(t *testing.T) {
 			ada.gets("message")
 			time.Sleep(time.Second) // of the bubble's clock: not faster than the chat allows
 		}
-		g.RestartWorker()
+		g.RestartWorker(func() worker.Handler { return newHandler(t) })
 		bob := mustLogIn(t, g, here, "Bob", "")
 		bob.Send("/join lobby")
 		e := bob.gets("history")

@@ -144,6 +144,34 @@ func TestReconnectingDoesNotHelp(t *testing.T) {
 	})
 }
 
+// A second connection, to another worker, does not let a user say more.
+func TestLimitsHoldAtAllWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := withStore(t, twoWorkers(t))
+		first := mustLogIn(t, g, here, "Ann", "").inLobby()
+		second := mustLogIn(t, g, there, "Ann", first.token)
+		time.Sleep(time.Minute) // of the bubble's clock
+		for range 10 {
+			first.Send("here")
+			second.Send("there")
+		}
+		synctest.Wait()
+		said, refused := 0, 0
+		for first.Pending() > 0 {
+			switch e := first.next(); {
+			case e["type"] == "message":
+				said++
+			case e["code"] == "slow_down":
+				refused++
+			}
+		}
+		if said != 10 || refused == 0 {
+			t.Errorf("%d of 20 messages were accepted, and the first connection was refused %d times", said, refused)
+		}
+	})
+}
+
 // Operators may turn the limit of addresses off.
 func TestNoAddressLimit(t *testing.T) {
 	t.Parallel()

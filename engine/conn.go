@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -143,6 +144,16 @@ func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 // RemoteAddr returns the peer's address, also after the end. It is zero if the connection is not
 // TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// TLS returns the state of the TLS connection, or nil if c is not one, or has ended. It allocates.
+func (c *Conn) TLS() *tls.ConnectionState {
+	s := secureOf(c)
+	if s == nil {
+		return nil
+	}
+	state := s.tls.ConnectionState()
+	return &state
+}
 
 // Handler returns c's Handler.
 func (c *Conn) Handler() Handler { return c.handler }

@@ -32,6 +32,10 @@ type ListenOptions struct {
 	// ConnectRate is how many may come in a second from one IPv4 address or IPv6
 	// /64, and twice as many at once. Zero means no limit.
 	ConnectRate int
+	// TLS makes the connections TLS connections. Their Handlers see plaintext only. MaxOutput and
+	// the other limits count plaintext until it is sealed at the end of the turn, and then what the
+	// kernel has not accepted of the sealed bytes.
+	TLS *TLSOptions
 	// Reserve is how many of the process's descriptors are left for other uses, at most half of
 	// them. When no more are free, new connections wait in the kernel's queue.
 	Reserve int
@@ -47,6 +51,7 @@ type ListenerStats struct {
 	Refused      uint64 // Accept returned nil
 	Failed       uint64 // could not be registered with a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
+	TLS          TLSStats
 }
 
 // Listener accepts connections and distributes them over the loops.
@@ -56,6 +61,7 @@ type Listener struct {
 	socket net.Listener
 	accept func(netip.AddrPort) Handler
 	maxFD  uint64        // higher descriptors are left for other uses
+	tls    *handshakes   // nil: no TLS
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the accept goroutine has ended
 
@@ -92,6 +98,10 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if err != nil {
 		return nil, err
 	}
+	secured, err := o.TLS.check()
+	if err != nil {
+		return nil, err
+	}
 	s, err := listenConfig().Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
@@ -106,6 +116,9 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		perIP:  make(map[netip.Addr]int),
 	}
 	ln.limits.Store(limits)
+	if secured != nil {
+		ln.tls = newHandshakes(ln, secured)
+	}
 	e.mu.Lock()
 	if e.stopping {
 		e.mu.Unlock()
@@ -146,6 +159,9 @@ func (ln *Listener) Stats() ListenerStats {
 	defer ln.mu.Unlock()
 	s := ln.stats
 	s.Conns = ln.conns
+	if ln.tls != nil {
+		s.TLS.Handshaking = len(ln.tls.open)
+	}
 	return s
 }
 
@@ -153,6 +169,7 @@ func (ln *Listener) Stats() ListenerStats {
 func (ln *Listener) run() {
 	defer close(ln.done)
 	defer ln.collectRegistrations(0)
+	defer ln.tls.end()
 	backoff := firstBackoff
 	for {
 		nc, err := ln.socket.Accept()
@@ -195,6 +212,10 @@ func (ln *Listener) admit(nc net.Conn) {
 		nc.Close()
 		return
 	}
+	if ln.tls != nil && !ln.tls.allow() {
+		nc.Close()
+		return
+	}
 	if !ln.acquire(remote, limits) {
 		nc.Close()
 		return
@@ -206,8 +227,12 @@ func (ln *Listener) admit(nc net.Conn) {
 		nc.Close()
 		return
 	}
+	if ln.tls != nil {
+		ln.tls.begin(nc, remote, h, &limits.conn)
+		return
+	}
 	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)
-	result, err := ln.engine.register(c, nc)
+	result, err := ln.engine.register(c, nc, c)
 	if err != nil {
 		ln.registrationFailed(c)
 		return

@@ -19,6 +19,10 @@ type retained struct {
 	seam, next int
 }
 
+// undelivered reports whether the conn has ended with input that the handler has not received. r
+// may be nil.
+func (r *retained) undelivered() bool { return r != nil && r.last != nil }
+
 // retainSplit is how many bytes of a retained buffer are sent before it is split, so that a buffer
 // that is never empty does not grow without limit. Its size is at most six times the waiting bytes,
 // and twice retainSplit.

@@ -246,6 +246,9 @@ func (k *workerLink) attach(s *session) {
 		Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
+	if s.entry != entryPending {
+		a.Cause = link.CauseDied
+	}
 	b := k.conn.Begin(0)
 	start := len(b)
 	b = link.AppendAttachment(link.Begin(b, &f), &a)

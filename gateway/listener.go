@@ -56,7 +56,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	l := &listener{ListenerConfig: cfg, g: g, encoding: encoding, path: newUpgradePath(u.EscapedPath()),
 		ready: make(chan struct{}), latest: new(atomic.Pointer[listener])}
 	defer close(l.ready)
-	l.configure(u.Scheme)
+	l.configure()
 	l.ln, err = g.engine.Listen("tcp", u.Host, l.options())
 	if err != nil {
 		return nil, err
@@ -69,11 +69,12 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 }
 
 // configure sets what follows from the settings.
-func (l *listener) configure(scheme string) {
+func (l *listener) configure() {
 	if l.Codec != nil {
 		l.codec = own{l.Codec, l.MaxMessage, l.encoding}
 	} else {
-		l.codec = protocols[scheme](l.MaxMessage)
+		protocol, _ := protocolOf(l.URL)
+		l.codec = protocols[protocol](l.MaxMessage)
 	}
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: l.Origins, Hosts: l.Hosts, Subprotocols: l.Subprotocols,
@@ -91,7 +92,19 @@ func (l *listener) options() engine.ListenOptions {
 			Overflow: l.Overflow, WriteTimeout: max(l.WriteTimeout, 0)},
 		Accept:   l.accept,
 		MaxConns: l.MaxConns, MaxPerIP: l.MaxPerIP, ConnectRate: l.ConnectRate,
+		TLS:     l.tlsOptions(),
 		Reserve: l.g.reserve,
+	}
+}
+
+// tlsOptions returns the TLS options of the listener, or nil if it has no TLS.
+func (l *listener) tlsOptions() *engine.TLSOptions {
+	if l.TLS == nil {
+		return nil
+	}
+	return &engine.TLSOptions{
+		Config: l.TLS, HandshakeTimeout: l.HandshakeTimeout,
+		MaxHandshakes: l.MaxTLSHandshakes, HandshakeRate: l.TLSHandshakeRate,
 	}
 }
 
@@ -161,14 +174,10 @@ func (g *Gateway) listenerOf(before []ListenerConfig, url string) int {
 
 // update makes a listener with other settings for the clients that connect from now on.
 func (l *listener) update(cfg ListenerConfig) error {
-	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return err
-	}
 	next := &listener{ListenerConfig: cfg, g: l.g, ln: l.ln, encoding: l.encoding, path: l.path, ready: l.ready,
 		latest: l.latest}
 	next.URL = l.URL
-	next.configure(u.Scheme)
+	next.configure()
 	next.upgrade.Loopback = l.upgrade.Loopback
 	if err := l.ln.Update(next.options()); err != nil {
 		return err

@@ -52,9 +52,11 @@ type loop struct {
 	// clients that are closed at the next heartbeat unless they respond.
 	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
 	turns          turns
+	sampler        sampler
 	upgrades       upgrades
 	invocations    invocations
 	seconds        uint32 // ticks, from 1
+	uptime         uint32 // seconds since the gateway's start, set at each tick
 	queues         queues
 	trials         trials
 	queuedBytes    int // bytes of the messages in the sessions' queues
@@ -66,6 +68,7 @@ type loop struct {
 	out            []byte // scratch: control replies of codecs
 	rows           []byte // scratch: replies; bound: an answer
 	stats          LoopStats
+	access         accessLog
 	closes         [link.ReasonRefused + 1]uint64 // connections, by reason
 	closingConns   int                            // connections of clients that the gateway has closed
 	linked         int                            // connections of workers and other gateways
@@ -91,6 +94,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
 		ackedBytes: make(map[*session]uint64),
 		tokens:     rand.NewChaCha8(seed),
+		access:     newAccessLog(&g.cfg),
 		seconds:    1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
@@ -105,6 +109,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.seconds++
+	l.uptime = uint32(l.el.Now().Sub(l.g.started) / time.Second)
 	l.drainInbox()
 	l.inbox.trim()
 	l.cutOverdue()
@@ -128,6 +133,8 @@ func (l *loop) open(s *session) {
 		l.sessions = append(l.sessions, nil)
 	}
 	l.sessions[s.slot] = s
+	s.since = l.uptime
+	s.heard = l.uptime
 	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, l.tokens.Uint64())
 }
 

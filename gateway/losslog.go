@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"time"
+
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // lossLogEvery is the interval at which a gateway logs what it has refused, dropped or closed.
@@ -51,6 +53,11 @@ var losses = []loss{
 	{"upgrade-timeouts", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
 	{"connections-rejected", (*Stats).refusedConnections},
 	{"handshake-timeouts", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
+	{"tls-handshakes-failed", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.Failed })},
+	{"tls-handshakes-timed-out", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.TimedOut })},
+	{"tls-handshakes-evicted", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.Evicted })},
+	{"tls-handshakes-over-rate", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.OverRate })},
+	{"tls-errors", func(s *Stats) uint64 { return s.TLSErrors }},
 	{"pages-rejected", func(s *Stats) uint64 { return s.PagesRejected }},
 	{"page-errors", func(s *Stats) uint64 { return s.PageErrors }},
 	{"page-timeouts", func(s *Stats) uint64 { return s.PageTimeouts }},
@@ -68,6 +75,16 @@ func (s *Stats) refusedConnections() uint64 {
 		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
 	}
 	return n
+}
+
+// tlsHandshakes returns the sum of a counter of TLS handshakes over all listeners.
+func tlsHandshakes(of func(*engine.TLSStats) uint64) func(*Stats) uint64 {
+	return func(s *Stats) (n uint64) {
+		for i := range s.Listeners {
+			n += of(&s.Listeners[i].TLS)
+		}
+		return n
+	}
 }
 
 // lossLog logs the losses, in one line if there were any.

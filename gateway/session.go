@@ -58,12 +58,14 @@ type session struct {
 	awaitsFirst bool            // the first message has not come and has a deadline
 	turn        turn            // whether the session has yielded or stalled, and the cost of its last input
 	reason      link.Reason     // why the session ended
-	deadlineAt  uint32          // 1 + its index in loop.deadlines; 0: it is not in the list
+	heard       uint32          // the loop's uptime when bytes last came
 	member      registry.Member // id, uid, groups, attributes
 
-	timer   engine.Timer
-	lis     *listener // static
-	request string    // static; WebSocket: request target and header fields, encoded as in an attachment
+	timer      engine.Timer
+	lis        *listener // static
+	request    string    // static; WebSocket: request target and header fields, encoded as in an attachment
+	deadlineAt uint32    // 1 + its index in loop.deadlines; 0: it is not in the list
+	since      uint32    // static; the loop's uptime when the client opened
 }
 
 // token is the number that, together with the slot, identifies the client in frames.
@@ -75,6 +77,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
+	s.loop.access.begin(s)
 	if s.loop.slotsFull() {
 		s.loop.stats.SlotsExhausted++
 		s.phase = phaseEnding
@@ -96,14 +99,6 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 }
 
-// refuseNew sends a new client the reason why it is not accepted, and closes it.
-func (s *session) refuseNew(text string, why link.Reason) {
-	s.loop.stats.HandshakesRejected++
-	s.phase = phaseEnding
-	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), flushTimeout)
-}
-
 // open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
 // nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *identity) {
@@ -118,6 +113,8 @@ func (s *session) open(id *identity) {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
 	l.stats.Opened++
+	l.access.opened(s)
+	logConnect(s)
 	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
@@ -135,7 +132,7 @@ func (s *session) open(id *identity) {
 
 // OnData implements engine.Handler. It decodes all input that has come.
 func (s *session) OnData(_ *engine.Conn, in []byte) int {
-	s.pulse |= alive
+	s.pulse, s.heard = s.pulse|alive, s.loop.uptime
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -232,9 +229,11 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 	l := s.loop
 	l.closes[s.reason]++
+	l.access.end(s)
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
+	logDisconnect(s)
 	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++
@@ -290,6 +289,9 @@ func (s *session) forward(payload []byte, flags uint8) {
 	} else {
 		s.enqueue(payload, flags)
 	}
+	if s.loop.stats.MessagesIn%sampleEvery == 0 {
+		s.loop.sampler.begin(s)
+	}
 	s.throttle()
 }
 
@@ -300,6 +302,7 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
+	s.loop.sampler.check(s)
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case s.queue != nil || s.out > 0:

@@ -60,7 +60,7 @@ type upgrades struct {
 // askUpgrade calls OnUpgrade for the session at once, or when another call has returned. size is
 // that of the request, in bytes.
 func (s *session) askUpgrade(req *codec.Request, size int) {
-	r, err := httpRequest(req, s.remote())
+	r, err := httpRequest(req, s.remote(), s.conn.TLS())
 	if err != nil {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
@@ -187,7 +187,7 @@ func (u *upgrade) answer(id *identity, err error) {
 	default:
 		l.stats.UpgradeErrors++
 		if l.g.clientLogs.Allow() {
-			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(head.Target), "remote", s.remote())
+			l.g.log.Error("OnUpgrade failed", "err", err, "path", brief(head.Path()), "remote", s.remote())
 		}
 		s.refuseHTTP(head, codec.Status(http.StatusInternalServerError, ""))
 	}

@@ -42,7 +42,7 @@ func (s *session) fail(it *item, err error) {
 	if again && it.kind == itemMessage {
 		Call{s, s.calls}.Send(Text(`{"type":"sluice.refused","code":"poison","count":1}`))
 	}
-	if it.kind == itemConnect {
+	if _, refused := errors.AsType[*refusal](err); it.kind == itemConnect || it.kind == itemAdopt && refused {
 		defer s.refuse(err)
 	}
 	if w.handler.Error != nil {
@@ -60,7 +60,7 @@ func (s *session) report(it *item, err error, dead bool) {
 		w.stats.deadLettered.Add(1)
 		w.log.Error("dead letter: all deliveries of the event have failed", "event", it.kind.String(),
 			"deliveries", w.cfg.MaxDeliveries, "client", s.id().String(), "err", err)
-	case refused && it.kind == itemConnect:
+	case refused && (it.kind == itemConnect || it.kind == itemAdopt):
 		w.stats.refused.Add(1)
 	case errors.Is(err, ErrPanic): // panicError has counted and logged it
 	default:
@@ -94,7 +94,8 @@ func (s *session) callError(it *item, err error) {
 	}
 }
 
-// refuse closes a client whose Connect has failed. No other event of the client is handled.
+// refuse closes a client whose Connect has failed or whose Adopt has refused it. No other event of
+// the client is handled.
 func (s *session) refuse(err error) {
 	s.refused = true
 	s.stopTimers()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -198,7 +199,26 @@ func checkLargestFrame(n uint32) error {
 	return nil
 }
 
+// connect dials the gateway. The TLS handshake is made with the first hello.
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := g.dialPlain(ctx)
+	if err != nil || g.w.cfg.TLS == nil {
+		return conn, err
+	}
+	return secureLink{tls.Client(conn, link.ServerName(g.w.cfg.TLS, g.addr)), conn}, nil
+}
+
+// secureLink is a link with TLS.
+type secureLink struct {
+	net.Conn
+	below net.Conn
+}
+
+// Close closes the connection at once, without close_notify: that would wait for a gateway that
+// does not read. The protocol of links has messages of its own for a proper end.
+func (s secureLink) Close() error { return s.below.Close() }
+
+func (g *gateway) dialPlain(ctx context.Context) (net.Conn, error) {
 	if g.w.cfg.Dial != nil {
 		return g.w.cfg.Dial(ctx, g.addr)
 	}

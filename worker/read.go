@@ -198,9 +198,11 @@ func (l *gwLink) session(f *link.Frame) *session {
 
 func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	d := &l.in
-	s, err := newSession(l, f)
-	if err != nil {
-		return nil, err
+	isNew := f.Has(link.FlagNew)
+	c := link.Read(f.Payload)
+	a := c.Attachment()
+	if !c.End() || a.Cause == link.CauseConnect && !isNew {
+		return nil, badPayload(f)
 	}
 	if f.Slot >= link.MaxSlots {
 		return nil, fmt.Errorf("%w: slot %d: must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
@@ -208,18 +210,26 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)
 	}
+	s := newSession(l, f, &a)
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
-	if l.w.handler.Connect == nil || !f.Has(link.FlagNew) {
-		d.batch.begin(f.ID)
-		d.batch.done(f.ID)
-		if f.Has(link.FlagNew) {
-			d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
+	switch h := &l.w.handler; {
+	case isNew && h.Connect != nil:
+		*it = item{kind: itemConnect, seq: f.ID}
+		return s, nil
+	case !isNew:
+		l.w.stats.adopted.Add(1)
+		if h.Adopt != nil {
+			*it = item{kind: itemAdopt, seq: f.ID, number: a.Redelivered, cause: Cause(a.Cause)}
+			return s, nil
 		}
-		return nil, nil
 	}
-	*it = item{kind: itemConnect, seq: f.ID}
-	return s, nil
+	d.batch.begin(f.ID)
+	d.batch.done(f.ID)
+	if isNew {
+		d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
+	}
+	return nil, nil
 }
 
 func (l *gwLink) message(f *link.Frame, it *item) (*session, error) {

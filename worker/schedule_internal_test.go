@@ -70,7 +70,7 @@ type schedule struct {
 	running []atomic.Int32 // by client: calls
 
 	mu     sync.Mutex
-	called map[*session][]int // guarded by mu: messages, in the order of their calls
+	called map[*session][]int // guarded by mu: messages, in the order of their calls; an entry is made by Adopt
 	again  map[at]bool        // guarded by mu: those that were to be retried and have been called
 	closed []int              // guarded by mu: by client
 	acked  [][]bool           // guarded by mu: by client and message
@@ -121,13 +121,30 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 }
 
 // handler returns the handler of the schedules.
-func (b *scheduled) handler() Handler { return Handler{Message: b.message, Close: b.close} }
+func (b *scheduled) handler() Handler {
+	return Handler{Adopt: b.adopt, Message: b.message, Close: b.close}
+}
+
+func (b *scheduled) adopt(_ context.Context, c Call, _ Takeover) error {
+	s := b.now.Load()
+	defer s.enter(int(c.s.id().slot()))()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.called[c.s] != nil {
+		s.t.Errorf("client %d is adopted twice", c.s.id().slot())
+	}
+	s.called[c.s] = []int{}
+	return nil
+}
 
 func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 	s := b.now.Load()
 	client, message := int(m.Data[0]), int(m.Data[1])
 	defer s.enter(client)()
 	s.mu.Lock()
+	if s.called[c.s] == nil {
+		s.t.Errorf("client %d: message %d comes before Adopt", client, message)
+	}
 	retry := s.acts[client][message] == actRetry && !s.again[at{client, message}]
 	if retry {
 		s.again[at{client, message}] = true
@@ -259,7 +276,7 @@ func (s *schedule) frames(ends bool) (frames []link.Frame) {
 	defer s.mu.Unlock()
 	s.seqs = make(map[uint32]at)
 	due := make([][]link.Frame, len(s.acts))
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 	for client, list := range s.acts {
 		due[client] = append(due[client], link.Frame{Type: link.Attach, Payload: attachment})
 		for message := range list {

@@ -39,12 +39,7 @@ type session struct {
 func (s *session) id() *ClientID { return (*ClientID)(&s.ID) }
 
 // newSession returns the session of an Attach frame.
-func newSession(l *gwLink, f *link.Frame) (*session, error) {
-	c := link.Read(f.Payload)
-	a := c.Attachment()
-	if !c.End() {
-		return nil, badPayload(f)
-	}
+func newSession(l *gwLink, f *link.Frame, a *link.Attachment) *session {
 	s := &session{
 		link: l, token: f.Token,
 		remote: a.Remote, listener: a.Listener, number: a.Handled,
@@ -54,7 +49,7 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, kept: a.Request}
 	}
-	return s, nil
+	return s
 }
 
 // Request is the HTTP request of a WebSocket client, as far as the gateway keeps it: the target,

@@ -12,7 +12,14 @@ import (
 // newExecutor returns the executor that runs the handler's calls.
 func newExecutor(w *Worker) *executor.Executor[item] {
 	return executor.New(executor.Config[item]{
-		Name:      fmt.Sprintf("%x", w.id[:4]), // unique among all workers of the process
+		Name:   fmt.Sprintf("%x", w.id[:4]), // unique among all workers of the process
+		MaxOwn: w.cfg.MaxBlockedCalls,
+		Full: func() {
+			if more, ok := w.fullness.allow(); ok {
+				w.log.Error("as many calls block as may: all events wait for one to return",
+					"max", w.cfg.MaxBlockedCalls, "not-logged", more)
+			}
+		},
 		SlowAfter: w.cfg.SlowHandlerThreshold,
 		Slow: func(c executor.Running[item], stack string) {
 			s := c.Actor.(*session) //nolint:forcetypeassert // all actors are sessions

@@ -15,8 +15,9 @@ type item struct {
 	tries  uint8 // calls so far that have requested another delivery
 	end    ending
 	seq    uint32
-	number uint32 // of a message
+	number uint32 // of a message; of an adopt: Takeover.Redelivered
 	reason Reason // of a close
+	cause  Cause  // of an adopt
 	data   []byte // of a message; bound: what waits for a client at its worker
 	timer  *Timer // of a timer
 }
@@ -26,6 +27,7 @@ type itemKind uint8
 const (
 	itemMessage itemKind = iota
 	itemConnect
+	itemAdopt
 	itemClose
 	itemMoved
 	itemTimer // a timer's function; it is not acknowledged
@@ -33,7 +35,7 @@ const (
 
 // String returns the kind, as it appears in logs.
 func (k itemKind) String() string {
-	return [...]string{"message", "connect", "close", "moved", "timer"}[k]
+	return [...]string{"message", "connect", "adopt", "close", "moved", "timer"}[k]
 }
 
 // ending is how the call of an item has ended.
@@ -166,6 +168,8 @@ func (s *session) handle(it *item) error {
 		return nil
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
+	case it.kind == itemAdopt:
+		return h.Adopt(ctx, c, Takeover{it.cause, int(it.number)})
 	case it.kind == itemTimer:
 		if !it.timer.start() {
 			return nil

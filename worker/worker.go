@@ -47,6 +47,7 @@ type Worker struct {
 
 	stats    stats
 	failures sampler        // limits log lines about failed handlers
+	fullness sampler        // limits log lines about MaxBlockedCalls
 	lateness sampler        // limits log lines about effects of calls that have ended
 	tasks    sync.WaitGroup // goroutines of links that run no handlers
 
@@ -190,7 +191,8 @@ type Stats struct {
 	Panics          uint64 // calls that panicked or ended their goroutine
 	Retries         uint64 // deliveries requested by Retry
 	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect has refused with Refuse
+	Refused         uint64 // clients that Connect or Adopt has refused with Refuse
+	Adopted         uint64 // clients taken over, whether or not there is a Handler.Adopt
 	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
 	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine took over the link
@@ -198,6 +200,7 @@ type Stats struct {
 	Reconnects      uint64 // links that were lost and dialled again
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
+	Waiting         int    // clients whose events wait because MaxBlockedCalls calls block
 	Clients         int    // clients of this worker, Leaving included
 	Leaving         int    // clients that are gone, with a call that has not returned yet
 	Links           int    // links that are up
@@ -205,6 +208,7 @@ type Stats struct {
 
 type stats struct {
 	handled, errors, panics, retries, deadLettered, refused atomic.Uint64
+	adopted                                                 atomic.Uint64
 	late, reconnects, dropped                               atomic.Uint64
 }
 
@@ -214,9 +218,11 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Errors: w.stats.errors.Load(), Panics: w.stats.panics.Load(),
 		Retries: w.stats.retries.Load(), DeadLettered: w.stats.deadLettered.Load(), Refused: w.stats.refused.Load(),
+		Adopted:     w.stats.adopted.Load(),
 		LateEffects: w.stats.late.Load(), Slow: calls.Slow,
 		LeaderHandoffs: calls.Handoffs, Offloaded: calls.Offloaded,
-		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: calls.Blocked,
+		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(),
+		Blocked: calls.Blocked, Waiting: calls.Waiting,
 	}
 	for _, l := range w.routes.all() {
 		s.Links++

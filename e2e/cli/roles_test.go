@@ -51,7 +51,7 @@ func TestUsage(t *testing.T) {
 		{"echo --reactors many", "--reactors"},
 		{"gateway --reactors 256", "--reactors"},
 		{"echo --worker --workers -1", "--workers"},
-		{"gateway --listen wss://127.0.0.1:0", "--listen"},
+		{"gateway --listen wss://127.0.0.1:0", "--tls-cert"},
 		{"gateway --listen 127.0.0.1:7272", "ws://"},
 		{"gateway --listen ws://127.0.0.1", "host:port"},
 		{"gateway --inner here", "--inner"},

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/chat"
 	"github.com/seed-7410fe32/sluice/internal/build"
 	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -38,20 +39,24 @@ func Main() (exitCode int) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
 	out := logs.New(os.Stderr)
+	handler := logs.NewHandler(out)
 	ctx, drain := context.WithCancel(context.Background())
 	go func() {
 		first := <-signals
 		drain()
+		_ = sdnotify.Send(sdnotify.Stopping) // for information only
 		s, _ := nextSignal(signals, first).(syscall.Signal)
+		handler.Flush()
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	c, err := addConfig(command(slog.New(slog.NewTextHandler(out, nil)), hup)).ExecuteContextC(ctx)
+	c, err := addConfig(command(slog.New(handler), hup)).ExecuteContextC(ctx)
 	if o := optionsOf(c); o != nil {
 		err = o.config.atSource(err)
 	}
 	last, code := outcome(c, err)
-	out.Close(last, logCloseTimeout)
+	handler.Flush()
+	out.Close(handler.LastLine(last), logCloseTimeout)
 	return code
 }
 
@@ -113,6 +118,7 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
 		versionCommand(),
 	)
+	root.AddCommand(operatorCommands()...)
 	return root
 }
 
@@ -193,7 +199,7 @@ connect to --inner.
 	o.linkFlags(c)
 	o.dataFlag(c)
 	configFlags(c, &o)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws and wss listeners")
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -23,11 +24,13 @@ type options struct {
 	log            *slog.Logger
 	reload         <-chan os.Signal // SIGHUP
 	config         configFile
+	logs           logOptions
 	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
 	gateway        gateway.Config // without what other fields here say
 	reactors       string
 	keyFile        string
+	tls            tlsOptions
 	drainTimeout   time.Duration
 	worker         bool
 	workers        int
@@ -42,6 +45,11 @@ type options struct {
 	data      string // directory of the store; empty: it is in memory
 	store     *store.Store
 
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
+	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
+
 	handlersHere bool // a worker runs in this process, beside the gateway
 
 	ofGateway []string // names of flags
@@ -52,7 +60,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
 	o.listenerFlags(f)
 	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
@@ -60,6 +68,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
 	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
 		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
+	clientTLSFlags(o, c)
 	o.bufferFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto",
 		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
@@ -89,6 +98,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
+	linkTLSFlags(o, c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -128,6 +138,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
@@ -198,6 +209,7 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
+		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}
 	if flag, ok := flags[field]; ok {

@@ -59,13 +59,17 @@ func (o *listenerOptions) limitFlags(f *pflag.FlagSet) {
 		"`connections` of a listener from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&l.ConnectRate, "connect-rate", 0,
 		"`connections` a second from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.MaxTLSHandshakes, "max-tls-handshakes", 1024,
+		"TLS `handshakes` of a listener at a time; past it the oldest one of the address with most is ended")
+	f.IntVar(&l.TLSHandshakeRate, "tls-handshake-rate", 0,
+		"TLS `handshakes` of a listener that begin in a second; further connections are closed; 0: no limit")
 }
 
 // timeFlags adds the timeouts of a client.
 func (o *listenerOptions) timeFlags(f *pflag.FlagSet) {
 	l := &o.limits
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second,
-		"`time` for the opening handshake of a WebSocket")
+		"`time` for the opening handshake of a WebSocket, and for a TLS handshake before it")
 	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0,
 		"`time` until a client's first message; 0: no limit")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second,
@@ -98,7 +102,7 @@ func (o *listenerOptions) listener(url string, page pageOn) (gateway.ListenerCon
 	if l.Overflow, known = overflows[o.overflow]; !known {
 		return l, settingError{"overflow", -1, fmt.Errorf("%q: must be close, oldest or newest", o.overflow)}
 	}
-	if !strings.HasPrefix(url, "ws://") {
+	if _, _, ok := webSocketURL(url); !ok {
 		l.Heartbeat = max(o.idle/(idleMisses+1), 1) // the client is closed when the last one is over
 		if o.idle < 0 {
 			l.Heartbeat = -1 // never
@@ -126,6 +130,9 @@ func listenersOf(o *options, page pageOn) (all []gateway.ListenerConfig, err err
 		if err != nil {
 			return nil, ofItem(i, err)
 		}
+		if o.tls.clients != nil && isSecured(url) {
+			l.TLS = o.tls.clients.Config()
+		}
 		all = append(all, l)
 	}
 	return all, nil
@@ -134,10 +141,11 @@ func listenersOf(o *options, page pageOn) (all []gateway.ListenerConfig, err err
 // pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
 type pageOn func(path string) http.Handler
 
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
-// means any.
+// pathOf returns the path of a WebSocket listener's URL, the shortest one if there are several.
+// Empty means any.
 func pathOf(listen string) string {
-	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
+	rest, _, _ := webSocketURL(listen)
+	address, _, _ := strings.Cut(rest, "?")
 	_, path, found := strings.Cut(address, "/")
 	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
 		return ""

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/config"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 )
 
 // reloadable is a part of the running process that takes its settings again on SIGHUP.
@@ -39,21 +40,28 @@ type reloader struct {
 // followHangUps starts to follow SIGHUP until ctx ends: it reads the configuration again and, if
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
 func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
+	reloadLog(o)
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {
 		for {
+			answer := make(chan<- bool, 1)
 			select {
 			case <-ctx.Done():
 				return
 			case <-o.reload:
-				if r.reload() {
-					select {
-					case out <- struct{}{}:
-					default: // one is enough
-					}
+			case answer = <-o.reloadAsked:
+			}
+			_ = sdnotify.Send(sdnotify.Reloading()) // for information only
+			ok := r.reload()
+			_ = sdnotify.Send(sdnotify.Ready)
+			if ok {
+				select {
+				case out <- struct{}{}:
+				default: // one is enough
 				}
 			}
+			answer <- ok
 		}
 	}()
 	return out
@@ -177,8 +185,13 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
-	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	own.VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
+			names = append(names, f.Name)
+		}
+	})
 	onReload(o, func(next *options) (func() error, error) {
+		next.tls.clients = o.tls.clients // the certificates are read again, their names stay
 		all, err := listenersOf(next, page)
 		if err != nil {
 			return nil, err

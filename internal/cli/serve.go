@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -36,6 +37,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -54,11 +59,16 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, c, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -69,7 +79,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
-		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
+			o.announceGateway(g, operators)
+		})
 	})
 	return both.Wait()
 }
@@ -112,6 +124,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(c.Context(), o)
 	if err := o.openStore(key); err != nil {
 		return err
 	}
@@ -120,11 +136,17 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, c, g, stop)
+	if err != nil {
+		return err
+	}
 	if o.exitWithParent {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
@@ -133,7 +155,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
 	followHangUps(c.Context(), o, c)
-	o.announceGateway(g)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -152,9 +174,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 		return
 	}
 	for _, addr := range g.Addrs() {
-		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+		if web, scheme, ok := webSocketURL(addr); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("chat page", "url", "http://"+host)
+			o.log.Info("chat page", "url", scheme+"://"+host)
 		}
 	}
 }
@@ -163,6 +185,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}
@@ -170,8 +195,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
@@ -181,7 +210,8 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -234,10 +264,14 @@ func processorsFor(loops, now int) int {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	w, err := worker.New(worker.Config{
+	cfg := worker.Config{
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
-	}, h)
+	}
+	if links := o.tls.linkTLS(); links != nil {
+		cfg.TLS = links.Client
+	}
+	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
 	}

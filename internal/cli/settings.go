@@ -41,6 +41,8 @@ func (f *configFile) Type() string { return "string" }
 // environment too.
 func configFlags(c *cobra.Command, o *options) {
 	o.config.o = o
+	logFlags(c, &o.logs)
+	o.ofGateway = append(o.ofGateway, "access-log", "access-log-sample")
 	c.Flags().Var(&o.config, config.FileFlag,
 		"YAML `file` with settings, read again on SIGHUP (sluice config example)")
 }
@@ -247,6 +249,10 @@ func configure(c *cobra.Command) error {
 	if len(problems) > 0 {
 		return usageError{joined(problems)}
 	}
+	if err := o.logs.check(); err != nil {
+		return o.config.atSource(err)
+	}
+	o.logs.apply(o.log)
 	if o.exitWithParent {
 		return nil // its parent has said it
 	}
@@ -290,19 +296,27 @@ func try(o *options, f *pflag.FlagSet) error {
 	if err == nil && f.Lookup("worker") != nil {
 		err = o.checkRole(f)
 	}
+	if err == nil {
+		err = o.logs.check()
+	}
 	if err != nil {
 		return err
 	}
 	key, err := o.key()
+	if err == nil {
+		err = loadTLS(o)
+	}
 	if err != nil {
 		return err
 	}
 	if o.worker {
 		_, err = o.newWorker(worker.Handler{}, key, o.gateways)
-	} else {
-		_, err = o.newGateway(key, nil)
+		return err
 	}
-	return err
+	if _, err = o.newGateway(key, nil); err != nil {
+		return err
+	}
+	return checkAdmin(o)
 }
 
 // forget gives the setting that an error is about its default, so that the next error can be found.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
@@ -24,9 +25,12 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP makes the command read its configuration again, or replaces its
-// workers, instead of ending it.
+// reloads reports whether SIGHUP makes the command read its configuration or its certificates
+// again, or replaces its workers, instead of ending it.
 func reloads(c *cobra.Command) bool {
+	if hasTLS(c.Flags()) {
+		return true
+	}
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
@@ -72,6 +76,7 @@ func (o *options) workerProcess(program string, place int, gateways []string) *e
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(cmd.Environ(), sdnotify.Variable+"=") // the parent speaks for all
 	childproc.ExitWithParent(cmd)
 	return cmd
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ type Executor[E any] struct {
 	mu      sync.Mutex
 	streams map[*stream[E]]struct{} // guarded by mu: sources with a leader; bound: none, one for each link
 	own     map[ID]*runner[E]       // guarded by mu: goroutines that lead no source; bound: handlers that block
+	waiting []*runner[E]            // guarded by mu: those that wait for a place; bound: none, one for each client
+	full    atomic.Bool             // own has no place for more
 
 	labels, handoffs, offloaded, slow atomic.Uint64
 
@@ -33,6 +36,12 @@ type Config[E any] struct {
 	// Name is the beginning of the profile labels of goroutines that run calls. It differs between
 	// the executors of a process.
 	Name string
+	// MaxOwn is how many goroutines of clients may run at once; 0 or less: any number. Leaders that
+	// are taken over count, and may be more. When there are as many, Full is called. Then all further
+	// events wait in the queues of their clients, and these clients wait for a place, the first one
+	// first.
+	MaxOwn int
+	Full   func()
 	// SlowAfter is how long a call that is not led may run before it is counted and reported.
 	// Negative: forever.
 	SlowAfter time.Duration
@@ -107,6 +116,9 @@ func (c *Client[E]) busy() bool { return c.led != nil || c.own != nil }
 
 // New returns an Executor. Watch has to be called beside it.
 func New[E any](cfg Config[E]) *Executor[E] {
+	if cfg.MaxOwn <= 0 {
+		cfg.MaxOwn = math.MaxInt
+	}
 	return &Executor[E]{
 		cfg: cfg, began: time.Now(), wake: make(chan struct{}, 1),
 		streams: make(map[*stream[E]]struct{}), own: make(map[ID]*runner[E]),
@@ -135,7 +147,7 @@ func (x *Executor[E]) Submit(a Actor[E], e E) {
 	c.queue = append(c.queue, e)
 	r := x.ownRunner(a)
 	c.Mu.Unlock()
-	r.start()
+	x.start(r)
 }
 
 // Block says that the running call of the client, if there is one, is about to wait for something.
@@ -150,7 +162,7 @@ func (x *Executor[E]) Block(a Actor[E]) {
 	}
 	c.Mu.Unlock()
 	if s != nil {
-		s.takeOver(c)
+		s.takeOver()
 	}
 }
 
@@ -163,13 +175,14 @@ type Stats struct {
 	Offloaded uint64 // calls that began on a goroutine of their own
 	Slow      uint64 // calls that have run for longer than SlowAfter
 	Blocked   int    // goroutines that lead no source
+	Waiting   int    // clients that wait for such a goroutine
 }
 
 // Stats returns the figures. Any goroutine may call it.
 func (x *Executor[E]) Stats() Stats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return Stats{x.handoffs.Load(), x.offloaded.Load(), x.slow.Load(), len(x.own)}
+	return Stats{x.handoffs.Load(), x.offloaded.Load(), x.slow.Load(), len(x.own), len(x.waiting)}
 }
 
 // ownRunner gives a client with a queue a goroutine of its own if nothing runs for it. The caller
@@ -184,13 +197,51 @@ func (x *Executor[E]) ownRunner(a Actor[E]) *runner[E] {
 	return c.own
 }
 
-// enter records the goroutine of a client, unless it has left the client already.
-func (x *Executor[E]) enter(r *runner[E], c *Client[E]) {
-	x.mu.Lock()
-	if !r.done {
-		x.own[c.ID] = r
+// start starts the goroutine of a client, or lets it wait for a place. For nil it does nothing.
+func (x *Executor[E]) start(r *runner[E]) {
+	if r == nil {
+		return
 	}
+	x.mu.Lock()
+	if len(x.own) >= x.cfg.MaxOwn {
+		x.waiting = append(x.waiting, r)
+		x.mu.Unlock()
+		return
+	}
+	becameFull := x.enter(r)
 	x.mu.Unlock()
+	go r.work()
+	if becameFull {
+		x.cfg.Full()
+	}
+}
+
+// enter records the goroutine of a client, unless it has left the client already. It reports
+// whether that was the last place. Called with mu.
+func (x *Executor[E]) enter(r *runner[E]) (becameFull bool) {
+	if !r.done {
+		x.own[r.actor.client().ID] = r
+	}
+	return len(x.own) >= x.cfg.MaxOwn && !x.full.Swap(true)
+}
+
+// leave removes the goroutine of a client from the set, and starts those that wait for its place.
+// Called with mu.
+func (x *Executor[E]) leave(r *runner[E]) {
+	r.done = true
+	if id := r.actor.client().ID; x.own[id] == r {
+		delete(x.own, id)
+	}
+	for len(x.own) < x.cfg.MaxOwn && len(x.waiting) > 0 {
+		next := x.waiting[0]
+		x.waiting[0] = nil
+		x.waiting = x.waiting[1:]
+		if id := next.actor.client().ID; x.own[id] == nil { // else its source has ended, and it does nothing
+			x.own[id] = next
+		}
+		go next.work()
+	}
+	x.full.Store(len(x.own) >= x.cfg.MaxOwn)
 }
 
 // succeed makes a client, which no other goroutine has yet, wait for the goroutine that still works

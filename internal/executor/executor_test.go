@@ -14,7 +14,8 @@ import (
 // queue is a source whose events are functions.
 type queue struct {
 	events  chan job
-	flushed int // owned by the leader
+	flushed int     // owned by the leader
+	of      []*doer // owned by the test
 }
 
 type job struct {
@@ -130,6 +131,51 @@ func TestHangingCallsHoldUpNoOther(t *testing.T) {
 	}
 }
 
+// When as many calls block as may, further events wait, in order, until one has returned.
+func TestCallsThatBlockAreBounded(t *testing.T) {
+	t.Parallel()
+	const most, clients, events = 8, 100, 3
+	var full, calls, beside, peak atomic.Int64
+	x, q := watched(t, Config[job]{SlowAfter: -1, MaxOwn: most, Full: func() { full.Add(1) }})
+	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	next := make([]atomic.Int64, clients)
+	for n := range int64(events) {
+		for i := range clients {
+			if n == 0 {
+				q.of = append(q.of, newDoer(i))
+			}
+			q.events <- job{q.of[i], func() {
+				peak.Store(max(peak.Load(), beside.Add(1)))
+				defer beside.Add(-1)
+				<-gate
+				if !next[i].CompareAndSwap(n, n+1) {
+					t.Errorf("client %d: event %d comes when %d is due", i, n, next[i].Load())
+				}
+				calls.Add(1)
+			}}
+		}
+	}
+	// One may be led when the last place is taken, and is taken over then.
+	await(t, "not all clients wait", func() bool {
+		s := x.Stats()
+		return s.Blocked >= most && s.Blocked+s.Waiting == clients && len(q.events) == 0
+	})
+	if n := x.Stats().Blocked; n > most+1 || full.Load() != 1 {
+		t.Errorf("%d calls block, and Full was called %d times", n, full.Load())
+	}
+	open()
+	await(t, "not all events have run", func() bool { return calls.Load() == clients*events })
+	await(t, "goroutines are left", func() bool { s := x.Stats(); return s.Blocked == 0 && s.Waiting == 0 })
+	over := make(chan struct{})
+	q.events <- job{newDoer(clients), func() { close(over) }}
+	<-over
+	if n := peak.Load(); n > most+1 {
+		t.Errorf("%d calls at a time", n)
+	}
+}
+
 // A call that returns while its source is taken over leaves nothing behind.
 func TestACallReturnsDuringTheTakeover(t *testing.T) {
 	t.Parallel()
@@ -147,7 +193,7 @@ func TestACallReturnsDuringTheTakeover(t *testing.T) {
 	close(gate)
 	await(t, "the client does not become idle", func() bool { return !d.busyNow() })
 	if s != nil {
-		s.takeOver(&d.Client)
+		s.takeOver()
 	}
 	if n := x.Stats(); n.Blocked != 0 || n.Handoffs != 1 {
 		t.Errorf("%+v", n)
@@ -210,7 +256,6 @@ func TestSubmitToAClosedClient(t *testing.T) {
 // again is a source that gives the same events again and again.
 type again struct {
 	queue
-	of    []*doer
 	left  int
 	pause chan struct{} // one value for each round
 	done  chan struct{}

@@ -82,8 +82,8 @@ type model struct {
 type entry struct{ state, event string }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, x: New(Config[event]{SlowAfter: -1}), entered: make(map[entry]int)}
-	m.rng = rand.New(rand.NewPCG(seed, 1))
+	m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 1)), entered: make(map[entry]int)}
+	m.x = New(Config[event]{SlowAfter: -1, MaxOwn: m.rng.IntN(4), Full: func() { m.note("any", "full") }})
 	clients := 1 + m.rng.IntN(4)
 	m.running, m.committed = make([]int, clients), make([]int, clients)
 	for range clients {
@@ -486,6 +486,9 @@ func (c *cover) check(t *testing.T) {
 				t.Errorf("%s, %s: %d times", state, what, c.entered[entry{state, what}])
 			}
 		}
+	}
+	if c.entered[entry{"any", "full"}] < 100 {
+		t.Errorf("the goroutines of clients had all places %d times", c.entered[entry{"any", "full"}])
 	}
 	if c.stats.Handoffs < 100 || c.stats.Offloaded < 100 {
 		t.Errorf("the schedules missed what they are for: %+v", c.stats)

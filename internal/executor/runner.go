@@ -24,14 +24,6 @@ type runner[E any] struct {
 	done bool     // guarded by Executor.mu: it has no client any more
 }
 
-// start starts the goroutine. For nil it does nothing.
-func (r *runner[E]) start() {
-	if r != nil {
-		r.x.enter(r, r.actor.client())
-		go r.work()
-	}
-}
-
 // work is the goroutine of a client.
 func (r *runner[E]) work() {
 	defer r.x.tasks.Done()
@@ -132,10 +124,7 @@ func (r *runner[E]) leaveClient(live bool) (goesOn bool) {
 		x.mu.Unlock()
 		return true
 	}
-	r.done = true
-	if x.own[c.ID] == r {
-		delete(x.own, c.ID)
-	}
+	x.leave(r)
 	x.mu.Unlock()
 	c.Mu.Lock()
 	waits := live && len(c.queue) > 0
@@ -145,7 +134,8 @@ func (r *runner[E]) leaveClient(live bool) (goesOn bool) {
 	c.Mu.Unlock()
 	if waits {
 		x.mu.Lock()
-		r.done, x.own[c.ID] = false, r
+		r.done = false
+		x.enter(r)
 		x.mu.Unlock()
 	}
 	return waits

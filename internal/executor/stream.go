@@ -66,7 +66,7 @@ func (s *stream[E]) dispatch(a Actor[E], r *runner[E]) (leads bool) {
 	r.actor = a
 	s.calls++
 	c.Mu.Lock()
-	if c.busy() || s.offloadUntil != 0 && s.offloads() {
+	if c.busy() || s.x.full.Load() || s.offloadUntil != 0 && s.offloads() {
 		a.Keep(&r.event)
 		c.queue = append(c.queue, r.event)
 		own := s.x.ownRunner(a)
@@ -90,7 +90,7 @@ func (s *stream[E]) dispatch(a Actor[E], r *runner[E]) (leads bool) {
 func (s *stream[E]) offload(r *runner[E]) {
 	if r != nil {
 		s.source.Flush()
-		r.start()
+		s.x.start(r)
 	}
 }
 
@@ -133,12 +133,17 @@ func (s *stream[E]) leave(c *Client[E]) {
 }
 
 // takeOver gives the source another leader, after leave. It is called without locks.
-func (s *stream[E]) takeOver(c *Client[E]) {
+func (s *stream[E]) takeOver() {
 	r := s.leader
-	s.x.enter(r, c)
+	s.x.mu.Lock()
+	becameFull := s.x.enter(r)
+	s.x.mu.Unlock()
 	s.x.handoffs.Add(1)
 	s.offloadUntil = s.x.now.Load() + offloadTicks
 	s.source.TakenOver()
 	s.x.tasks.Add(1)
 	go s.lead()
+	if becameFull {
+		s.x.cfg.Full()
+	}
 }

@@ -83,7 +83,7 @@ func (s *stream[E]) check() (active bool) {
 	}
 	c.Mu.Unlock()
 	if blocked {
-		s.takeOver(c)
+		s.takeOver()
 	}
 	return active
 }

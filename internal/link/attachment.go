@@ -12,16 +12,33 @@ type Header struct{ Name, Value string }
 // sub-protocol that it accepted. No client can send a field of this name.
 const SubprotocolHeader = ":subprotocol"
 
+// Cause is the reason why a worker receives a client.
+type Cause uint8
+
+// These are the causes of SPEC.md.
+const (
+	CauseConnect  Cause = iota // the client has connected
+	CauseDied                  // the link to its former worker ended, and that worker has no other link here
+	CauseDrained               // its former worker drains
+	CauseMoved                 // the gateway has moved it from another worker
+	CauseLinkLost              // the link to this same worker ended
+)
+
+// lastCause is the largest Cause.
+const lastCause = CauseLinkLost
+
 // Attachment is the state of a client that a worker receives with it.
 type Attachment struct {
-	Version    uint32 // of the attributes
-	UIDVersion uint32
-	Handled    uint32 // messages of the client before the next one
-	Remote     string // the client's address, host:port
-	Listener   string // the URL of the client's listener
-	UID        string // empty: not bound
-	Target     string // WebSocket: the request target, path and query
-	Headers    []Header
+	Version     uint32 // of the attributes
+	UIDVersion  uint32
+	Handled     uint32 // messages of the client before the next one
+	Redelivered uint32 // how many of the next messages were sent on a link that ended
+	Cause       Cause  // why the worker receives the client
+	Remote      string // the client's address, host:port
+	Listener    string // the URL of the client's listener
+	UID         string // empty: not bound
+	Target      string // WebSocket: the request target, path and query
+	Headers     []Header
 	// Request is AppendRequest of Target and Headers, if the sender has it ready. It is then used
 	// instead of them. A decoded Attachment has Request and Target, and no Headers.
 	Request string
@@ -79,6 +96,8 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, a.Version)
 	dst = binary.BigEndian.AppendUint32(dst, a.UIDVersion)
 	dst = binary.BigEndian.AppendUint32(dst, a.Handled)
+	dst = binary.BigEndian.AppendUint32(dst, a.Redelivered)
+	dst = append(dst, byte(a.Cause))
 	dst = AppendBytes(dst, a.Remote)
 	dst = AppendBytes(dst, a.Listener)
 	dst = AppendBytes(dst, a.UID)
@@ -98,6 +117,9 @@ func (c *Cursor) Attachment() (a Attachment) {
 	a.Version = c.U32()
 	a.UIDVersion = c.U32()
 	a.Handled = c.U32()
+	a.Redelivered = c.U32()
+	a.Cause = Cause(c.U8())
+	c.bad = c.bad || a.Cause > lastCause
 	a.Remote = string(c.Bytes())
 	a.Listener = string(c.Bytes())
 	a.UID = string(c.Bytes())

@@ -43,8 +43,8 @@ func goldens() []golden {
 	return []golden{
 		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token,
 			Payload: AppendAttachment(nil, &attach)}},
-		{"moved client, nothing known of it",
-			Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
+		{"moved client, nothing known of it", Frame{Type: Attach, ID: 2, Slot: 4, Token: 1,
+			Payload: AppendAttachment(nil, &Attachment{Cause: CauseMoved, Redelivered: 3})}},
 		{"text", Frame{Type: Message, Flags: FlagText, Code: 5, ID: 3, Slot: slot, Token: token, Payload: []byte("hello")}},
 		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
 			Token: token}},
@@ -195,13 +195,13 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}},
-		Attrs: someone,
+		Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied, Remote: "r", Listener: "l", UID: "u", Target: "/t",
+		Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
 		"from fields": AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u",
-			Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied,
+			Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)
 		got := c.Attachment()

@@ -43,3 +43,13 @@ func (r Reason) String() string {
 	}
 	return "reason " + strconv.Itoa(int(r))
 }
+
+var causeNames = [...]string{"connect", "died", "drained", "moved", "link lost"}
+
+// String returns the name of the cause in SPEC.md.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "cause " + strconv.Itoa(int(c))
+}

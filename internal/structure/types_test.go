@@ -16,6 +16,8 @@ var manyMethods = map[string]ceiling{
 	"engine.Conn":         {68, "output, backlog, half-closing and timers of a conn are methods of the conn"},
 	"engine.Loop":         {37, "turns, timers, budget and mailbox of a loop are methods of the loop"},
 	"engine.half":         {33, "it is a net.Conn and embeds gnet's"},
+	"engine.TLSConn":      {65, "it embeds the one of crypto/tls"},
+	"engine.secure":       {51, "it embeds gnet.Conn, of which it replaces a part"},
 	"engine.manualSocket": {33, "it embeds gnet.Conn, which Manual needs a part of"},
 	"gateway.loop":        {69, "commands, queries and limits of a loop are methods of the loop"},
 	"gateway.session":     {87, "delivery, attributes, limits and closing of a client are methods of its session"},

@@ -82,7 +82,7 @@ func (g *Gateway) handOver(w *wire) {
 		}
 	}
 	if g.link == w {
-		g.link = nil
+		g.link, g.drained = nil, true
 	}
 }
 
