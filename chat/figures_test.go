@@ -97,7 +97,8 @@ func TestPageFigures(t *testing.T) {
 	<-said
 	keys := ask[[]float64](t, ada, `keys`)
 	slices.Sort(keys)
-	t.Logf("%d people, %d messages a second: the page's thread uses %.1f %% of a core (script %.1f, layout %.1f, style %.1f); "+
+	t.Logf("%d people, %d messages a second: the page's thread uses %.1f %% of a core "+
+		"(script %.1f, layout %.1f, style %.1f); "+
 		"key to paint: median %.0f ms, 95 %% within %.0f ms, longest %.0f ms", people, rate, 100*share,
 		100*(busy()["ScriptDuration"]-before["ScriptDuration"])/time.Since(began).Seconds(),
 		100*(busy()["LayoutDuration"]-before["LayoutDuration"])/time.Since(began).Seconds(),

@@ -130,7 +130,8 @@ func TestPageAway(t *testing.T) {
 	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
 	run(t, ada, click(`#users [data-name="Bob"]`), say("one"), shows("#talk", "one"))
 	run(t, bob, shows("#privates", "Ada"), chromedp.Navigate("about:blank"))
-	run(t, ada, until(`document.querySelector('[data-conversation="room:lobby"] .sr').textContent.includes("1 person")`), say("two"),
+	run(t, ada, until(`document.querySelector('[data-conversation="room:lobby"] .sr').textContent.includes("1 person")`),
+		say("two"),
 		shows("#talk", "Bob is not here now"))
 	run(t, bob, chromedp.Navigate(s.page()), shows("#privates .badge", "2"))
 	twin := browsertest.Open(t, 1280, 800)

@@ -45,7 +45,8 @@ func TestPagePicture(t *testing.T) {
 	question := tell("Linus", "Did anybody notice the reload?", nil)
 	tell("Margaret", "No. 10,000 connections stayed open, and nothing was lost.",
 		map[string]any{"reply": question["seq"]})
-	tell("Ken", "This is how I did it:\n```sh\nsluice gateway --listen wss://:443 &\nkill -HUP $(pidof sluice)   # one worker after the other\n```", nil)
+	tell("Ken", "This is how I did it:\n```sh\nsluice gateway --listen wss://:443 &\n"+
+		"kill -HUP $(pidof sluice)   # one worker after the other\n```", nil)
 	tell("Ken", "More in https://example.org/reload", nil)
 	run(t, ada, say("Nice. I am writing it down."), shows("#talk", "writing it down"))
 	tell("Grace Hopper", "@Ada Lovelace, can you add the figures of yesterday?", nil)

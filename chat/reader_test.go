@@ -82,7 +82,8 @@ func TestPageMentions(t *testing.T) {
 	bob.send("/say lobby nothing for you", "/say lobby mail ada@Ada.example, `@Ada`", "/say lobby hi @Ada!",
 		"/msg Ada a secret")
 	run(t, ada, until(`told.length === 2`))
-	if told := ask[string](t, ada, `told.join(", ")`); told != "Bob mentioned you in # lobby|hi @Ada!, Bob to you|a secret" {
+	told := ask[string](t, ada, `told.join(", ")`)
+	if told != "Bob mentioned you in # lobby|hi @Ada!, Bob to you|a secret" {
 		t.Errorf("notified was %q", told)
 	}
 	run(t, ada, shows(`[data-conversation="room:lobby"] .badge`, "2"), shows(`[data-conversation="room:lobby"]`,
