@@ -47,13 +47,17 @@ func click(selector string) step { return chromedp.Click(chromedp.CSS(selector))
 // leaveRoom chooses that in the menu of the conversation.
 func leaveRoom() step { return chromedp.Steps(click("#more"), click("#leave")) }
 
-func logIn(name string) step {
+func logIn(name string) step { return logInTo(name, "lobby") }
+
+// logInTo logs in when the form has the name of the room.
+func logInTo(name, room string) step {
 	return chromedp.Steps(
 		chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+		until(`document.querySelector("#login-room").value === %q`, room),
 		chromedp.SetValue(chromedp.CSS("#login-name"), name),
 		click("#login-button"),
 		chromedp.WaitVisible(chromedp.CSS("#app")),
-		shows("#title", "lobby"),
+		shows("#title", room),
 	)
 }
 

@@ -135,3 +135,72 @@ func TestPageDrawsMessages(t *testing.T) {
 		t.Errorf("copied is %q", copied)
 	}
 }
+
+// TestPageIsInert writes HTML and scripts into each field that others see, and into the address. The
+// page shows them as text.
+func TestPageIsInert(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	const hash = "#/room/%3Cimg%20src=x%20onerror=o()%3E"
+	run(t, ada, chromedp.Navigate(s.page()+hash))
+	ask[bool](t, ada, `window.broken = [], window.o = window.owned = window.alert = () => broken.push("a script has run"),
+  document.addEventListener("securitypolicyviolation", (e) => broken.push(e.violatedDirective)), true`)
+	run(t, ada, logInTo("Ada", "<img src=x onerror=o()>"), shows("#title", "<img src=x"))
+	corpus := []string{
+		`<script>owned()</script>`, `<img src=x onerror=owned()>`, `<svg onload=owned()>`, `"><b id=x onclick=owned()>`,
+		`<a href="javascript:owned()">x</a>`, `javascript:owned()`, `[x](javascript:owned())`,
+		"`<script>owned()</script>`",
+		"```html\n<iframe srcdoc='<script>parent.owned()</script>'></iframe>\n```", `> <base href=//evil.example>`,
+		`https://a.example/"onmouseover="owned()`, `https://a.example/<script>owned()</script>`,
+		`data:text/html,<script>owned()</script>`,
+		`@<svg onload=owned()>`, `{{constructor.constructor('owned()')()}}`, `:<img src=x onerror=owned()>:`,
+		`__proto__`, `constructor`,
+	}
+	eve := func(i int) *textClient { // several people, because one may not say so much at once
+		c := dialText(t, s.text)
+		c.send(fmt.Sprintf("/login <svg onload=o()>%d", i), "/join <img src=x onerror=o()>")
+		c.expect("users")
+		return c
+	}
+	var c *textClient
+	seq := 0.0
+	for i, text := range corpus {
+		if i%5 == 0 {
+			c = eve(i)
+		}
+		doc := map[string]any{"type": "say", "room": "<img src=x onerror=o()>", "text": text}
+		if seq > 0 {
+			doc["reply"] = seq
+		}
+		b, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(string(b))
+		seq = c.expect("message")["seq"].(float64)
+	}
+	for _, text := range corpus[:4] {
+		c.send("/msg Ada " + text)
+	}
+	for _, name := range []string{"__proto__", "constructor"} {
+		c := dialText(t, s.text)
+		c.send("/login "+name, "/join <img src=x onerror=o()>", "/msg Ada "+name)
+		c.expect("private")
+	}
+	run(t, ada, shows("#talk", "__proto__"), shows("#privates", "<svg"), shows("#privates", "constructor"),
+		shows("#users", "<svg"))
+	run(t, ada, click("#open-search"), chromedp.SendKeys(chromedp.CSS("#search-text"), "<img"),
+		shows("#search-count", "of"),
+		click(".section-head .open-browse"), shows("#browse-list", "<img"), chromedp.KeyEvent("\u001b"))
+	for i := range 3 {
+		run(t, ada, click(fmt.Sprintf("#privates li:nth-child(%d) button", i+1)))
+	}
+	found := ask[string](t, ada,
+		`[...document.querySelectorAll("#app :is(script, svg[onload], iframe, base, b, #x, img:not([src$='favicon.svg']))")]
+  .concat([...document.querySelectorAll("#app a")].filter((a) => !/^(https?|mailto):/.test(a.href)))
+  .map((e) => e.outerHTML).concat(broken).join()`)
+	if found != "" {
+		t.Errorf("what people write became part of the page: %s", found)
+	}
+}

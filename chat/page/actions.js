@@ -56,6 +56,10 @@ function pick(opener, m) {
   menu.open($("emoji"), opener);
 }
 
+talk.addEventListener("focusout", (e) => {
+  if (!talk.contains(e.relatedTarget) && !menu.isOpen() && !talk.matches(":hover")) bar.hidden = true;
+});
+
 // The arrow keys go from message to message.
 list.addEventListener("keydown", (e) => {
   if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target !== list && !e.target.matches(".message")) return;

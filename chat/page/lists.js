@@ -1,7 +1,7 @@
 // The lists of conversations and of people.
 
 import { $, attribute, avatar, element, fill, roving, set } from "./dom.js";
-import { language, t } from "./texts.js";
+import { order, t } from "./texts.js";
 
 const LARGE = 100, SELDOM = 500; // people from which on the list is drawn seldom, and ms between two times
 const FILTER = 20;               // people from which on the list has a filter
@@ -87,7 +87,6 @@ for (const list of [$("rooms"), $("privates")]) {
   };
 }
 
-const order = new Intl.Collator(language, { numeric: true, sensitivity: "base" });
 const has = (name, part) => name.toLocaleLowerCase().includes(part);
 let drawnAt = 0, later = null;
 

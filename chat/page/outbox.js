@@ -36,7 +36,7 @@ export class Outbox {
   // is in the box again.
   //
   // hooks: ready(item) returns whether the item can be sent now, connected() whether there is a
-  // connection, send(doc) sends a request, edit(c, edit, text) sends an edit, check() checks the
+  // connection, nameless() whether the user has lost the name, send(doc) sends a request, edit(c, edit, text) sends an edit, check() checks the
   // connection, changed() redraws, failed(item) reports an undelivered message.
   constructor(hooks) { this.hooks = hooks; }
 
@@ -68,7 +68,7 @@ export class Outbox {
 
   #word(item) {
     if (item.why) return t.undelivered(item.why);
-    if (!this.hooks.connected()) return t.sendingWaits;
+    if (!this.hooks.connected()) return this.hooks.nameless() ? t.sendingNameless : t.sendingWaits;
     if (item.slow) return t.sendingSlow;
     const age = Date.now() - item.since;
     return age < SOON ? "" : age < CHECK ? t.sending : t.sendingLong;

@@ -3,7 +3,7 @@
 import { fold, room as written } from "./conversation.js";
 import { $, element, fill, set } from "./dom.js";
 import * as talk from "./talk.js";
-import { sentence, t } from "./texts.js";
+import { order, sentence, t } from "./texts.js";
 
 const MOST = 200; // rooms that are shown
 
@@ -78,7 +78,8 @@ export function rooms() {
   if (!$("browse").open) return;
   const text = written($("browse-text").value);
   const all = [...state.counts].filter(([name]) => name.includes(text))
-    .map(([name, count]) => ({ key: "room:" + name, name, count }));
+    .map(([name, count]) => ({ key: "room:" + name, name, count }))
+    .sort((a, b) => b.count - a.count || order.compare(a.name, b.name));
   if (text && !state.counts.has(text)) all.push({ key: "new:" + text, name: text });
   fill($("browse-list"), all.slice(0, MOST), offer, (li, { name, count }) => {
     const here = state.conversations.has("room:" + name);

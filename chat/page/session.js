@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import * as composer from "./composer.js";
 import { key, room as written } from "./conversation.js";
+import { $ } from "./dom.js";
 import * as notify from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { parse } from "./rich.js";
@@ -26,6 +27,7 @@ export const socket = new Socket(url.href);
 
 state.outbox = new Outbox({
   connected: () => state.loggedIn && socket.connected,
+  nameless: () => !$("rename").hidden,
   ready: ({ key }) => state.loggedIn && socket.connected &&
     (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
   send: (doc) => request(doc),

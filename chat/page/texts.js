@@ -3,6 +3,9 @@
 
 export const language = document.documentElement.lang;
 
+// order compares names as people sort them.
+export const order = new Intl.Collator(language, { numeric: true, sensitivity: "base" });
+
 const number = new Intl.NumberFormat(language);
 export const count = (n) => number.format(n);
 export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
@@ -97,6 +100,7 @@ export const t = {
   sendAgain: "Send again", sending: "Sending …", sendingLong: "Sending: the chat takes long to answer …",
   sendingSlow: "Sending: this waits a moment, because you are faster than the chat allows.",
   sendingWaits: "Waiting for the connection.",
+  sendingNameless: "Waiting for a name.",
   away: (name) => `${name} is not here now, and gets this later.`,
   undelivered: (why) => `Not delivered: ${why}.`,
   undeliveredIn: (title, why) => `${title}: a message was not delivered: ${why}.`,

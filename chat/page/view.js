@@ -100,13 +100,14 @@ export function leave(why) {
 export function refused(name, why, secret) {
   $("login-name").value ||= name;
   if (secret) for (const id of ["login-password", "login-password-label"]) $(id).hidden = false;
-  loginError(why);
+  loginError(why, secret ? "login-password" : "login-name");
 }
 
-function loginError(why) {
+function loginError(why, field = "login-name") {
   $("login-error").textContent = why;
-  attribute($("login-name"), "aria-invalid", why ? "true" : null);
-  if (why && $("app").hidden) $("login-name").focus();
+  for (const id of ["login-name", "login-password"]) attribute($(id), "aria-invalid", why && id === field ? "true" :
+    null);
+  if (why && $("app").hidden) $(field).focus();
 }
 
 // focusBox moves the focus into the text box when the conversation is drawn. On a phone it would open
