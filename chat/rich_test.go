@@ -136,8 +136,8 @@ func TestPageDrawsMessages(t *testing.T) {
 	}
 }
 
-// TestPageIsInert writes HTML and scripts into each field that others see, and into the address. The
-// page shows them as text.
+// TestPageIsInert writes HTML and scripts into each field that others see, and into the address.
+// The page shows them as text.
 func TestPageIsInert(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
