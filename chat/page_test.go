@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -70,6 +71,7 @@ func proxy(t *testing.T, to string, keep bool) string {
 	mux := http.NewServeMux()
 	mux.Handle("/apps/chat/", h)
 	front := httptest.NewServer(mux)
+	front.Config.ErrorLog = log.New(t.Output(), "proxy: ", 0)
 	t.Cleanup(front.Close)
 	return front.URL + "/apps/chat/"
 }

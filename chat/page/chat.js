@@ -265,5 +265,7 @@ const saved = sessionStorage.getItem("sluice.chat") ?? localStorage.getItem("slu
 if (saved) { // the page was reloaded, or another window is logged in
   Object.assign(state, JSON.parse(saved));
   socket.open();
+} else {
+  $("login-button").disabled = false; // the page is ready
 }
 setInterval(() => { if (!document.hidden) request({ type: "rooms" }); }, 30000);
