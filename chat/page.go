@@ -163,7 +163,7 @@ func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // acceptsGzip reports whether a browser accepts gzip. A client with a weight for it gets the plain
 // file, which is always right.
 func acceptsGzip(r *http.Request) bool {
-	for _, encoding := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+	for encoding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		if strings.TrimSpace(encoding) == "gzip" {
 			return true
 		}

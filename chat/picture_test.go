@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -27,9 +28,7 @@ func TestPagePicture(t *testing.T) {
 	run(t, ada, shows("#users", "Barbara"))
 	tell := func(name, text string, more map[string]any) map[string]any {
 		doc := map[string]any{"type": "say", "room": "lobby", "text": text}
-		for k, v := range more {
-			doc[k] = v
-		}
+		maps.Copy(doc, more)
 		b, err := json.Marshal(doc)
 		if err != nil {
 			t.Fatal(err)
