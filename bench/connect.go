@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,10 @@ func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	d := net.Dialer{Control: g.control, Timeout: openWithin, LocalAddr: from}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, t.explain(err)
+		if at, ok := ctx.Deadline(); ok && time.Until(at) <= 0 {
+			<-ctx.Done() // the dialer's timer may be first
+		}
+		return nil, cmp.Or(ctx.Err(), t.explain(err))
 	}
 	if !t.tls {
 		return nc, nil

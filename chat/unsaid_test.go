@@ -68,12 +68,13 @@ func inBox(t *testing.T, ctx context.Context) {
 
 // A wire forwards connections to a server. It can hold data back or cut the connections.
 type wire struct {
-	addr, server string
+	addr string
 
-	mu    sync.Mutex
-	moved *sync.Cond // broadcast when flows have changed
-	flows map[net.Conn]flow
-	ended bool
+	mu     sync.Mutex
+	server string     // where new connections lead
+	moved  *sync.Cond // broadcast when flows have changed
+	flows  map[net.Conn]flow
+	ended  bool
 }
 
 // flow is the state of the data that is read from one connection.
@@ -109,7 +110,10 @@ func newWire(t *testing.T, server string) *wire {
 }
 
 func (w *wire) accept(page net.Conn, running *sync.WaitGroup) {
-	server, err := net.Dial("tcp", w.server)
+	w.mu.Lock()
+	to := w.server
+	w.mu.Unlock()
+	server, err := net.Dial("tcp", to)
 	if err != nil {
 		_ = page.Close()
 		return

@@ -425,7 +425,7 @@ func testQuiet(t *testing.T, bin string) {
 	t.Run("chromium", func(t *testing.T) {
 		t.Parallel()
 		tab := openBrowser(t)
-		promised[bool](t, tab, addr,
+		promised[bool](t, tab, "http://"+addr+"/",
 			fmt.Sprintf("globalThis.quiet = new Peer(WebSocket, 'ws://%s'); quiet.opened.then(() => true)", addr))
 		outlastSilent(t, addr)
 		inBrowser(t, tab, chromedp.Evaluate[chromedp.Void]("quiet.echoes('still here')", chromedp.EvalAwaitPromise))
