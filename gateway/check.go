@@ -22,8 +22,8 @@ const (
 // rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
 // another gateway.
 var rules = [...]rule{
-	link.Unit:     {anything, 0}, // checkUnit checks its frames
-	link.Relay:    {anything, 0}, // see checkRelay
+	link.Unit:     {anything, link.FlagLeft}, // checkUnit checks its frames
+	link.Relay:    {anything, 0},             // see checkRelay
 	link.Peers:    {peers, 0},
 	link.Send:     {message, sendFlags},
 	link.Kick:     {lastMessage, kickFlags},
@@ -99,6 +99,19 @@ func check(f *link.Frame, loops int) error {
 		return checkRelay(f)
 	}
 	return nil
+}
+
+// checkAnswer checks a SEND that is a unit, for a client of the loop.
+func (g *Gateway) checkAnswer(f *link.Frame, loop uint8) error {
+	plain := *f
+	plain.Flags &^= link.FlagHandled
+	switch {
+	case f.Has(link.FlagResult):
+		return fmt.Errorf("%w: a result is not allowed in a SEND that acknowledges", link.ErrFrame)
+	case f.Code != uint16(loop):
+		return fmt.Errorf("%w: a SEND that acknowledges is for loop %d: must be for loop %d", link.ErrFrame, f.Code, loop)
+	}
+	return g.check(&plain)
 }
 
 // checkRelay checks the inner frame, except for its loop: only the other gateway knows how many

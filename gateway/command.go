@@ -30,7 +30,8 @@ func (l *loop) command(o origin, f *link.Frame) {
 	}
 	s := l.session(f.Slot, f.Token)
 	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
-		s.reject(f.Payload) // also if the client has gone: its messages must not be handled
+		l.book.Reject(&s.delivery)
+		s.refuseAdmission(f.Payload) // also if the client has gone: its messages must not be handled
 		l.status(o, f, link.OK)
 		return
 	}
@@ -48,14 +49,19 @@ func (l *loop) command(o origin, f *link.Frame) {
 
 // send sends a message to one client of this loop.
 func (l *loop) send(o origin, f *link.Frame) {
-	status := link.OK
-	if s := l.session(f.Slot, f.Token); s == nil || s.phase != phaseOpen {
+	l.status(o, f, l.sendTo(l.session(f.Slot, f.Token), f))
+}
+
+// sendTo sends the message of a SEND to a client. s is nil if the client is unknown.
+func (l *loop) sendTo(s *session, f *link.Frame) link.Status {
+	if s == nil || s.phase != phaseOpen {
 		l.stats.StaleTargets++
-		status = link.Gone
-	} else if class, message := l.g.sendOptionsOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
-		status = link.Refused
+		return link.Gone
 	}
-	l.status(o, f, status)
+	if class, message := l.g.sendOptionsOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
+		return link.Refused
+	}
+	return link.OK
 }
 
 // clientCommand executes a command about one client of this loop, except SEND and SET.
@@ -106,8 +112,8 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 		}
 		l.everywhere(here, &e)
 	}
-	if tell && s.link != nil {
-		s.link.refresh(s)
+	if k := s.link(); tell && k != nil {
+		k.refresh(s)
 	}
 }
 
@@ -140,8 +146,8 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 	if status == link.Refused {
 		l.stats.AttrsRejected++
 	}
-	if tell && s.link != nil {
-		s.link.refresh(s)
+	if k := s.link(); tell && k != nil {
+		k.refresh(s)
 	}
 	if status != link.Conflict {
 		l.status(o, f, status)
@@ -154,8 +160,8 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 // fromOwn reports whether the command came from the client's own worker, which knows the change
 // already.
 func (l *loop) fromOwn(o origin, f *link.Frame, s *session) bool {
-	return f.Has(link.FlagOwn) && s.link != nil &&
-		o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
+	k := s.link()
+	return f.Has(link.FlagOwn) && k != nil && o.kind == noteCommand && o.loop == l.index && o.serial == k.serial
 }
 
 // passOrPause hands a command to another loop. If the inbox there is full, the link with the

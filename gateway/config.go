@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -194,8 +195,8 @@ func (c *Config) check() error {
 	if c.MaxGroupBytes > link.MaxGroupBytes {
 		return invalid("MaxGroupBytes", "%d: must be between 1 and %d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
-	if c.MaxDeliveries <= suspectAfter || c.MaxDeliveries > 255 {
-		return invalid("MaxDeliveries", "%d: must be between %d and 255", c.MaxDeliveries, suspectAfter+1)
+	if c.MaxDeliveries <= delivery.SuspectAfter || c.MaxDeliveries > 255 {
+		return invalid("MaxDeliveries", "%d: must be between %d and 255", c.MaxDeliveries, delivery.SuspectAfter+1)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
 		return invalid("LinkHeartbeat", "%v: must be whole seconds between 1 and %.0f", c.LinkHeartbeat,

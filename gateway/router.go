@@ -146,7 +146,7 @@ func (p *pool) pick(c RouteRequest) *workerLink {
 		return nil
 	}
 	for i, k := range p.links {
-		p.shown[i].Clients = k.clients
+		p.shown[i].Clients = k.delivery.Clients()
 	}
 	i := p.router.Pick(c, p.shown)
 	if i < 0 || i >= len(p.links) {

@@ -40,7 +40,7 @@ func (p scenarioWorker) play(rest string) {
 		p.gets(what, args)
 	case "acks":
 		if rest == "again" {
-			p.at.write(&link.Frame{Type: link.Unit, ID: p.at.last, Slot: p.at.last})
+			p.at.write(&p.at.last)
 		} else {
 			p.each((*fakeLink).ack)
 		}
@@ -57,7 +57,7 @@ func (p scenarioWorker) play(rest string) {
 	case "unit":
 		_, _ = p.at.conn.Write(p.unit(rest))
 	case "repeats":
-		p.at.unacked = []uint32{p.at.last}
+		p.at.unacked = []link.Frame{p.at.last}
 		_, _ = p.at.conn.Write(p.unit(rest))
 	case "half":
 		b := p.unit(strings.TrimPrefix(rest, "a unit "))
@@ -85,9 +85,14 @@ func (p scenarioWorker) unit(commands string) []byte {
 	if len(l.unacked) == 0 {
 		p.fail("nothing to acknowledge")
 	}
-	first, last := slices.Min(l.unacked), slices.Max(l.unacked)
+	last := l.unacked[len(l.unacked)-1]
+	for _, ack := range l.unacked {
+		if ack.Token != last.Token {
+			l.write(&ack)
+		}
+	}
 	l.unacked, l.last = nil, last
-	b := link.Begin(nil, &link.Frame{Type: link.Unit, ID: first, Slot: last})
+	b := link.Begin(nil, &last)
 	for command := range strings.SplitSeq(commands, "; ") {
 		b = link.Append(b, p.command(command))
 	}

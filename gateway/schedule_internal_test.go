@@ -73,8 +73,7 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), deadLetters: map[string]int{}, trace: fnv.New64a(),
-		linked: map[*session]time.Time{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), deadLetters: map[string]int{}, trace: fnv.New64a()}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
 	w.bold, w.tight = w.rng.IntN(3) > 0, w.rng.IntN(8) == 0
@@ -101,9 +100,9 @@ func (w *world) addGateway(id uint32) {
 		var seed [32]byte
 		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
 		l.tokens = rand.NewChaCha8(seed)
-		l.maxGone = 1 + w.rng.IntN(3)
+		l.book.MaxLeaving = 1 + w.rng.IntN(3)
 		if w.tight {
-			l.maxDeparted = 1 + w.rng.IntN(4)
+			l.book.MaxDeparted = 1 + w.rng.IntN(4)
 		}
 	}
 	w.gates = append(w.gates, g)

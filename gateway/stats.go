@@ -270,13 +270,17 @@ func (l *loop) snapshot() *snapshot {
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
-		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.draining})
-		*s.workers(k.draining)++
+		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.delivery.IsDraining()})
+		*s.workers(k.delivery.IsDraining())++
 	}
-	s.Pending = l.pendingClients
+	s.Pending = l.book.PendingClients()
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
-	s.QueuedBytes = l.queuedBytes
+	s.QueuedBytes = l.book.QueuedBytes()
+	n := &l.book.Counters
+	s.QueuedTotal, s.MessagesRejected, s.QueueFull = n.Queued, n.MessagesRejected, n.QueueFull
+	s.Redelivered, s.DeadLettered = n.Redelivered, n.DeadLettered
+	s.DetachesUndelivered, s.WorkersBehind = n.DetachesUndelivered, n.WorkersBehind
 	s.PartialBytes = l.partial
 	s.TakeoverBytes = l.takeoverBytes
 	s.ClosesByReason = make(map[string]uint64)

@@ -45,7 +45,6 @@ type leader struct {
 	buf         []byte // buf[pos:have] is read and not handled; bound: what a worker has read
 	pos         int
 	have        int
-	seq         uint32     // sequence number of the last ATTACH, MESSAGE or DETACH
 	sessions    []*session // by slot; bound: lists of clients
 	goroutine   string     // label of the leading goroutine
 	batch       unit
@@ -158,8 +157,12 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		return true, err
 	}
 	switch f.Type {
-	case link.Message, link.Attach, link.Detach:
-		return l.sequenced(f)
+	case link.Message:
+		return l.message(f)
+	case link.Attach:
+		return l.attach(f)
+	case link.Detach:
+		return l.detach(f)
 	case link.Attrs:
 		if s := l.session(f); s != nil {
 			return true, s.refresh(f)
@@ -184,22 +187,6 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		return true, fmt.Errorf("worker: the gateway ended the link: %s", why)
 	}
 	return true, nil
-}
-
-// sequenced handles a frame about a client that must be acknowledged. Sequence numbers must have no
-// gap.
-func (l *gwLink) sequenced(f *link.Frame) (still bool, err error) {
-	d := &l.leader
-	if d.seq++; f.ID != d.seq {
-		return true, fmt.Errorf("%w: %v has sequence %d: must be %d", link.ErrFrame, f.Type, f.ID, d.seq)
-	}
-	switch f.Type {
-	case link.Attach:
-		return l.attach(f)
-	case link.Detach:
-		return l.detach(f)
-	}
-	return l.message(f)
 }
 
 func (l *gwLink) session(f *link.Frame) *session {
@@ -227,14 +214,14 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
 	if l.w.handler.Connect == nil || !f.Has(link.FlagNew) {
-		d.batch.begin(f.ID)
-		d.batch.done(f.ID)
+		d.batch.begin(s)
+		d.batch.done(f.ID, false)
 		if f.Has(link.FlagNew) {
 			d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
 		}
 		return true, nil
 	}
-	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID}), nil
+	return l.dispatch(s, &item{kind: itemConnect, number: f.ID}), nil
 }
 
 func (l *gwLink) message(f *link.Frame) (bool, error) {
@@ -242,9 +229,11 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 	if s == nil {
 		return true, fmt.Errorf("%w: message of an unknown client", link.ErrFrame)
 	}
+	if s.number++; f.ID != s.number {
+		return true, fmt.Errorf("%w: message has number %d: must be %d", link.ErrFrame, f.ID, s.number)
+	}
 	l.leader.messages++
-	s.number++
-	it := item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}
+	it := item{kind: itemMessage, number: f.ID, flags: f.Flags, data: f.Payload}
 	return l.dispatch(s, &it), nil
 }
 
@@ -256,9 +245,9 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	l.leader.sessions[f.Slot] = nil
 	l.leaving.Add(1)
 	if f.Has(link.FlagMoved) {
-		return l.dispatch(s, &item{kind: itemMoved, seq: f.ID}), nil
+		return l.dispatch(s, &item{kind: itemMoved}), nil
 	}
-	return l.dispatch(s, &item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}), nil
+	return l.dispatch(s, &item{kind: itemClose, number: f.ID, reason: Reason(f.Code)}), nil
 }
 
 // dispatch runs an item on this goroutine, or queues it for the goroutine that runs the session's
@@ -326,10 +315,10 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 		it.data = bytes.Clone(it.data) // it was a view of the read buffer
 		s.requeue(it)
 	case it.isLast():
-		d.batch.done(it.seq)
+		d.batch.acknowledge(it)
 		d.clientsLeft++
 	default:
-		d.batch.done(it.seq)
+		d.batch.acknowledge(it)
 		if it.end == done && it.kind == itemMessage {
 			d.handled++
 		}

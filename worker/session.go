@@ -50,7 +50,7 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	}
 	s := &session{
 		id: ClientID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token)), link: l, token: f.Token,
-		remote: a.Remote, listener: a.Listener, number: a.Handled,
+		remote: a.Remote, listener: a.Listener, number: f.ID,
 		known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
 	if a.Target != "" {

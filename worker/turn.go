@@ -13,8 +13,7 @@ type item struct {
 	flags  uint8
 	tries  uint8 // calls so far that have requested another delivery
 	end    ending
-	seq    uint32
-	number uint32 // of a message
+	number uint32 // of a message; otherwise of the client's newest message
 	reason Reason // of a close
 	data   []byte // of a message; bound: what waits for a client at its worker
 	timer  *Timer // of a timer
@@ -52,7 +51,7 @@ func (it *item) isLast() bool {
 // beginUnit makes u the unit of the call that is about to run. Called with mu.
 func (s *session) beginUnit(u *unit, it *item) {
 	if it.kind != itemTimer {
-		u.begin(it.seq)
+		u.begin(s)
 	}
 	s.unit, s.connecting = u, it.kind == itemConnect
 	s.calls++
@@ -128,7 +127,7 @@ func (s *session) endCall(it *item) {
 		w.stats.handled.Add(1)
 	}
 	if it.kind != itemTimer {
-		u.done(it.seq)
+		u.acknowledge(it)
 		u.seal()
 	}
 	s.sendUnit(u, it.isLast())

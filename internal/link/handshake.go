@@ -65,7 +65,7 @@ type GatewayHello struct {
 
 const (
 	magic        = "SLUICE"
-	version      = 2
+	version      = 3
 	nonceSize    = 32
 	maxHello     = 1024 // bytes of a hello message
 	helloTimeout = 5 * time.Second
@@ -118,11 +118,12 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	if len(first) != len(magic)+2+nonceSize || string(first[:len(magic)]) != magic {
 		return h, ErrHello
 	}
-	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
-		return h, fmt.Errorf("%w: the worker supports %d to %d, this gateway %d", ErrVersion, lowest, highest, version)
-	}
 	if err := x.write(append(append([]byte(magic), version, 0, 0, 0, 0, 0), x.nonce[:]...)); err != nil {
 		return h, fmt.Errorf("write message 2: %w", err)
+	}
+	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
+		// Message 2 has told the worker the version.
+		return h, fmt.Errorf("%w: the worker supports versions %d to %d, this gateway version %d", ErrVersion, lowest, highest, version)
 	}
 	third, err := x.readProof(workerLabel)
 	if errors.Is(err, ErrKey) {
@@ -159,7 +160,7 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, hello.Role.answerError(ErrHello)
 	}
 	if second[len(magic)] != version {
-		return g, fmt.Errorf("%w: the gateway chose %d, this worker supports %d",
+		return g, fmt.Errorf("%w: the gateway supports version %d, this worker version %d",
 			ErrVersion, second[len(magic)], version)
 	}
 	if err := x.writeProof(workerLabel, encodeWorkerHello(hello)); err != nil {

@@ -2,7 +2,6 @@ package workertest
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
@@ -22,7 +21,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			in = in[n:]
 			g.command(w, &inner)
 		}
-		g.admit(w, f.ID, f.Slot)
+		g.admit(f)
 	case link.Ping:
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
@@ -31,21 +30,20 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 		return false
 	default:
 		g.command(w, f)
+		if f.Type == link.Send && f.Has(link.FlagHandled) {
+			g.admit(f)
+		}
 	}
 	return true
 }
 
-// admit admits the clients whose Connect the worker has acknowledged.
-func (g *Gateway) admit(w *wire, first, last uint32) {
+// admit admits the client whose ATTACH a unit acknowledges.
+func (g *Gateway) admit(f *link.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w.pendingConnects = slices.DeleteFunc(w.pendingConnects, func(c pendingConnect) bool {
-		if c.seq-first > last-first {
-			return false
-		}
-		c.client.admitted = true
-		return true
-	})
+	if f.Slot < uint32(len(g.sessions)) && g.sessions[f.Slot].member.ID.Token() == f.Token {
+		g.sessions[f.Slot].admitted = true
+	}
 }
 
 // handOver takes all clients from a worker that drains. The next worker gets them.
@@ -54,7 +52,7 @@ func (g *Gateway) handOver(w *wire) {
 	defer g.mu.Unlock()
 	for _, c := range g.sessions {
 		if c.state == open {
-			w.sequenced(&link.Frame{
+			w.send(&link.Frame{
 				Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 			})
 		}

@@ -177,7 +177,7 @@ func (g *Gateway) accept(conn net.Conn) {
 // attach gives a client to the worker. Called with mu.
 func (g *Gateway) attach(c *Client) {
 	f := link.Frame{
-		Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+		Type: link.Attach, Code: uint16(c.member.Version()), ID: c.number, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 	}
 	if !c.admitted {
 		f.Flags = link.FlagNew
@@ -187,10 +187,7 @@ func (g *Gateway) attach(c *Client) {
 		Remote: c.request.Remote, Listener: "memory://",
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
-	seq := g.link.sequenced(&f)
-	if !c.admitted {
-		g.link.pendingConnects = append(g.link.pendingConnects, pendingConnect{seq, c})
-	}
+	g.link.send(&f)
 }
 
 // Dial connects a client. If no worker is connected it waits for one.
@@ -226,16 +223,7 @@ type wire struct {
 	mu   sync.Mutex
 	more sync.Cond
 	out  []byte // guarded by mu
-	seq  uint32 // guarded by mu
 	done bool   // guarded by mu
-
-	pendingConnects []pendingConnect // guarded by the Gateway's mu: clients whose Connect has not returned
-}
-
-// pendingConnect is a client whose Attach the worker has not acknowledged yet.
-type pendingConnect struct {
-	seq    uint32
-	client *Client
 }
 
 func newWire(conn net.Conn) *wire {
@@ -268,16 +256,6 @@ func (w *wire) send(f *link.Frame) {
 	defer w.mu.Unlock()
 	w.out = link.Append(w.out, f)
 	w.more.Signal()
-}
-
-func (w *wire) sequenced(f *link.Frame) (seq uint32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.seq++
-	f.ID = w.seq
-	w.out = link.Append(w.out, f)
-	w.more.Signal()
-	return f.ID
 }
 
 // read calls f for each frame until the pipe ends or f returns false.
