@@ -19,7 +19,7 @@ import (
 //	gets drain | gets goaway STATUS
 //	acks | acks again | dies | drains
 //	COMMAND | asks ID COMMAND | gets reply ID STATUS [ANSWER]
-//	unit COMMAND; COMMAND...        acknowledges everything that it got
+//	unit COMMAND; COMMAND...        of the client whose event it got last; then it acknowledges the rest
 //	repeats COMMAND; COMMAND...     a unit with the last acknowledgement again
 //	half a unit COMMAND; COMMAND... a unit whose last byte does not come
 //	bad unit COMMAND; COMMAND...    a unit whose last frame is malformed
@@ -56,6 +56,9 @@ func (p scenarioWorker) play(rest string) {
 		p.at.write(f)
 	case "unit":
 		_, _ = p.at.conn.Write(p.unit(rest))
+		l, last := p.at, p.at.last
+		l.ack() // of other clients
+		l.last = last
 	case "repeats":
 		p.at.unacked = []link.Frame{p.at.last}
 		_, _ = p.at.conn.Write(p.unit(rest))
@@ -78,7 +81,8 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands that acknowledges everything that this link got.
+// unit makes a unit of commands that acknowledges everything of the client whose event this link got
+// last.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at
@@ -86,12 +90,8 @@ func (p scenarioWorker) unit(commands string) []byte {
 		p.fail("nothing to acknowledge")
 	}
 	last := l.unacked[len(l.unacked)-1]
-	for _, ack := range l.unacked {
-		if ack.Token != last.Token {
-			l.write(&ack)
-		}
-	}
-	l.unacked, l.last = nil, last
+	l.unacked = slices.DeleteFunc(l.unacked, func(ack link.Frame) bool { return ack.Token == last.Token })
+	l.last = last
 	b := link.Begin(nil, &last)
 	for command := range strings.SplitSeq(commands, "; ") {
 		b = link.Append(b, p.command(command))

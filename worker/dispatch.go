@@ -210,6 +210,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)
 	}
+	s.ranIn = d.batches + 1 // the acknowledgement goes out first
 	s.awaitPredecessor()
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
