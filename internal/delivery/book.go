@@ -174,13 +174,15 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 	if left && k.leaving > 0 {
 		k.leaving--
 	}
-	if c == nil || c.Link() != k {
+	if c == nil || c.link != k || !c.state.hasLink() {
 		return // the client has another worker, or is forgotten
 	}
-	messages := n - c.handled
 	if left {
-		messages = c.out
+		b.forget(c)
+		b.nextTrial()
+		return
 	}
+	messages := n - c.handled
 	oldest := messages > 0 || c.Entry() != Admitted // not the ATTACH to a second worker alone
 	if c.flags&attachOut != 0 {
 		c.flags &^= attachOut
@@ -190,22 +192,20 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 	if messages > 0 {
 		c.bytes -= b.remove(c, messages, true)
 		c.out -= messages
-		c.handled += messages
+		c.handled = n
 	}
-	if left {
-		b.forget(c)
-		b.nextTrial()
-		return
-	}
-	if was := c.tries; was > 0 && oldest {
+	tries := c.tries
+	if tries > 0 && oldest {
 		b.endTrial(c)
-		defer b.afterTrial(was)
 	}
 	switch {
 	case c.state == Moving:
 		b.finishMove(c)
 	case c.state == Assigned && (c.queue.held() > 0 || c.flags&gone != 0):
 		b.advance(c)
+	}
+	if tries >= SuspectAfter {
+		b.nextTrial()
 	}
 }
 

@@ -119,11 +119,13 @@ func (k *Link) count(seg *segment, n int, large bool) {
 // left the DETACH. c is nil if the client is unknown.
 func (k *Link) checkAck(c *Client, n uint32, left bool) error {
 	switch {
-	case c == nil || c.Link() != k:
+	case c == nil || c.link != k || !c.state.hasLink():
 		return nil // it has another worker, or was forgotten
-	case left && c.state == Detached:
-		return nil
-	case !left && n-c.handled-1 < c.out || !left && n == c.handled && c.flags&attachOut != 0:
+	case left:
+		if c.state == Detached {
+			return nil
+		}
+	case n-c.handled-1 < c.out, n == c.handled && c.flags&attachOut != 0:
 		return nil
 	}
 	return fmt.Errorf("%w: acknowledgement of message %d of a client, unacknowledged are %d to %d",

@@ -38,13 +38,6 @@ func (b *Book) endTrial(c *Client) {
 	}
 }
 
-// afterTrial starts the next trial if the client, which had so many tries, was suspect.
-func (b *Book) afterTrial(tries uint8) {
-	if tries >= SuspectAfter {
-		b.nextTrial()
-	}
-}
-
 // nextTrial starts the next trial if none runs.
 func (b *Book) nextTrial() {
 	t := &b.trials
