@@ -103,7 +103,7 @@ func check(f *link.Frame, loops int) error {
 
 // checkAnswer checks a SEND that is a unit, for a client of the loop.
 func (g *Gateway) checkAnswer(f *link.Frame, loop uint8) error {
-	const usual = sendFlags &^ (link.FlagLatest | link.FlagResult) | link.FlagHandled
+	const usual = sendFlags&^(link.FlagLatest|link.FlagResult) | link.FlagHandled
 	if f.Flags&^uint8(usual) == 0 && f.Code == uint16(loop) {
 		return nil
 	}

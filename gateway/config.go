@@ -108,6 +108,11 @@ type Config struct {
 	// reconnect to other gateways at once. Defaults to the rate that closes all of them in half of
 	// DrainTimeout, and at least 100.
 	DrainRate int
+	// Rebalance is how many clients a second are moved to other workers after a worker has
+	// connected, until each worker has its share: with Hash and with Routers of your own, until each
+	// client is where Pick sends it. A client moves when its worker has handled all its messages, so
+	// none is lost, repeated or overtaken. Defaults to 0: clients stay with their workers.
+	Rebalance int
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to

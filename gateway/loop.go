@@ -64,8 +64,9 @@ type loop struct {
 	linked       int                            // connections of workers and other gateways
 	closedBelow  int                            // closeSome has handled the lower slots
 	draining     bool                           // the gateway closes down: no new clients
-	drainPort    uint16                         // the port for links while this gateway drains; 0: the worker port
-	predecessor  predecessor                    // the gateway that still drains; zero: none
+	rebalance    rebalance
+	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
+	predecessor  predecessor // the gateway that still drains; zero: none
 
 	inbox inbox
 }
@@ -105,6 +106,7 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.expireGathers()
 	l.resumeStalled(nil) // stalled clients check again for credit, whose release they may not have noticed
 	l.book.Tick()
+	l.rebalance.move(l)
 	l.tickPeers()
 	l.forgetArrivals()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/engine/enginetest"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
@@ -199,6 +200,12 @@ func (w *world) step() {
 		w.addWorker()
 	case n < 975:
 		w.drainGateway()
+	case n < 982:
+		w.someClient(func(c *simClient) {
+			if s := c.session; s.loop != nil && s.loop.book.Move(&s.delivery, delivery.Moved) {
+				w.seen.Moves++
+			}
+		})
 	default:
 		if w.bold {
 			w.fault()

@@ -292,10 +292,10 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts the events that schedules must contain.
 type coverage struct {
-	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended uint64
-	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered           uint64
-	ReadPauses, QueueFull, Relayed, WorkersBehind                                           uint64
-	Connects, Messages, Closes                                                              uint64 // dead letters
+	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended, Moves uint64
+	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered                  uint64
+	ReadPauses, QueueFull, Relayed, WorkersBehind                                                  uint64
+	Connects, Messages, Closes                                                                     uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {

@@ -62,7 +62,7 @@ var topics = []topic{
 	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
 		"heartbeat idle-timeout"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
-	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
+	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window broadcast-prefix"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Process", "reactors pin help"},
 }

@@ -286,6 +286,9 @@ func (b *Book) Drop(c *Client) int {
 	}
 	if c.out == 0 && c.Entry() != Pending { // else the trial of its connect event goes on
 		b.endTrial(c)
+		if c.state == Suspect {
+			c.state = Parked
+		}
 	}
 	return messages
 }
