@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,12 +43,11 @@ func (t table) note(from State, ev event, to State) {
 	t[at][to] = true
 }
 
-const tableHead = "| event | in state | becomes |\n|---|---|---|\n"
+const tableHead = "| event | a client in this state: goes to one of these |\n|---|---|\n"
 
-// String returns the table as in ARCHITECTURE.md: a row for each event and set of results.
-func (t table) String() string {
-	var b strings.Builder
-	b.WriteString(tableHead)
+// rows returns the table as in ARCHITECTURE.md: for each event, the states in which it happens and
+// what follows.
+func (t table) rows() (rows [events][]string) {
 	for ev := range int(events) {
 		for from := range int(states) {
 			to := t[[2]int{from, ev}]
@@ -61,18 +62,62 @@ func (t table) String() string {
 					names = append(names, State(s).String())
 				}
 			}
-			fmt.Fprintf(&b, "| %s | %v | %s |\n", eventNames[ev], State(from), strings.Join(names, ", "))
+			rows[ev] = append(rows[ev], fmt.Sprintf("%v: %s", State(from), strings.Join(names, ", ")))
 		}
+	}
+	return rows
+}
+
+// String returns the table as in ARCHITECTURE.md.
+func (t table) String() string {
+	var b strings.Builder
+	b.WriteString(tableHead)
+	for ev, cells := range t.rows() {
+		fmt.Fprintf(&b, "| %s | %s |\n", eventNames[ev], strings.Join(cells, "; "))
 	}
 	return b.String()
 }
 
 // documented returns the table in the text.
-func documented(text string) string {
+func documented(text string) (t table, err error) {
 	i := strings.Index(text, tableHead)
 	if i < 0 {
-		return "no table"
+		return nil, errors.New("no table")
 	}
-	table, _, _ := strings.Cut(text[i:], "\n\n")
-	return strings.TrimSuffix(table, "\n") + "\n"
+	t = table{}
+	rows, _, _ := strings.Cut(text[i+len(tableHead):], "\n\n")
+	for line := range strings.Lines(rows) {
+		cells := strings.Split(line, "|")
+		ev := slices.Index(eventNames[:], strings.TrimSpace(cells[1]))
+		for cell := range strings.SplitSeq(cells[2], ";") {
+			name, results, _ := strings.Cut(strings.TrimSpace(cell), ": ")
+			from := slices.Index(stateNames[:], name)
+			for result := range strings.SplitSeq(results, ", ") {
+				to := slices.Index(stateNames[:], result)
+				if result == "same" {
+					to = from
+				}
+				if ev < 0 || from < 0 || to < 0 {
+					return nil, fmt.Errorf("%s: %q is unknown", cells[1], cell)
+				}
+				t.note(State(from), event(ev), State(to))
+			}
+		}
+	}
+	return t, nil
+}
+
+// missing returns what of another table is not in this one: pairs of state and event, and with
+// results also what follows.
+func (t table) missing(other table, results bool) (list []string) {
+	for at, to := range other {
+		mine := t[at]
+		for s, ok := range to {
+			if ok && (mine == nil || results && !mine[s]) {
+				list = append(list, fmt.Sprintf("%s in %v: %v", eventNames[at[1]], State(at[0]), State(s)))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
