@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // connect dials connection i, with TLS if its target uses it.
@@ -98,20 +98,16 @@ func kindOf(err error) string {
 	return "dial"
 }
 
-// secure makes the TLS handshake on nc and returns the engine's end of the connection.
+// secure makes the TLS handshake on nc.
 func (g *generator) secure(ctx context.Context, nc net.Conn, t *target) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
 	c := g.plan.tls.Clone()
 	c.ServerName = cmp.Or(c.ServerName, t.host)
-	outer := tls.Client(nc, c)
-	err := outer.HandshakeContext(ctx)
-	if err == nil {
-		var near net.Conn
-		if near, err = g.bridge(outer); err == nil {
-			return near, nil
-		}
+	secured := engine.TLSClient(nc, c)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = nc.Close() // a handshake that timed out has closed it
+		return nil, fmt.Errorf("%s: %w: %w", t.given, errTLS, err)
 	}
-	_ = nc.Close() // a handshake that timed out has closed it
-	return nil, fmt.Errorf("%s: %w: %w", t.given, errTLS, err)
+	return secured, nil
 }

@@ -118,7 +118,7 @@ func (o *Options) reach() error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2) / descriptors(o)
+	room = max(room-spareDescriptors, room/2)
 	o.Processes = cmp.Or(o.Processes, (o.Conns+o.SlowReaders+room-1)/room)
 	here := o.SlowReaders // of this process
 	for i := range o.Processes {

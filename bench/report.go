@@ -180,7 +180,7 @@ type ProcessUsage struct {
 	Cores      float64 `json:"cores"`                 // CPU over the window: 1 is one processor kept busy
 	RSSBefore  uint64  `json:"rss_before"`            // resident bytes before the connections were opened
 	RSS        uint64  `json:"rss"`                   // at the end of the window
-	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, in bytes
+	PerConn    float64 `json:"rss_per_conn"`          // the growth over Report.Opened, in bytes; 0 if RSS fell
 	CoresLimit float64 `json:"cores_limit,omitempty"` // of a generator: the most it can use
 	// PerConnSecond is CPU over Report.Opened and Report.Seconds in microseconds, including what
 	// the process uses without connections. Mode Idle only.

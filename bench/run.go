@@ -308,12 +308,12 @@ func (r *run) use(before []usage, first reading) {
 		u := of(p.Name, p.PID, first.servers[i], r.last.servers[i])
 		u.RSSBefore = before[i].RSS
 		if !r.opts.shortLived() {
-			u.PerConn = (float64(u.RSS) - float64(u.RSSBefore)) / float64(r.report.Opened)
+			u.PerConn = max(float64(u.RSS)-float64(u.RSSBefore), 0) / float64(r.report.Opened)
 		}
 		r.report.Servers = append(r.report.Servers, u)
 	}
 	r.report.Own = of(generatorName, 0, first.own, r.last.own)
-	r.report.Own.CoresLimit = generatorCores(&r.opts)
+	r.report.Own.CoresLimit = float64(r.opts.Loops * r.opts.Processes)
 }
 
 // settle stops the load, waits up to Options.Drain for messages in flight, and enters the audit.

@@ -2,19 +2,13 @@ package bench
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"net"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The Host header is the name as given, with the port if it is not the default of the scheme. The
@@ -146,95 +140,6 @@ func TestSource(t *testing.T) {
 		if got != c.want {
 			t.Errorf("connection %d to %s comes from %s, want %s", c.i, c.addr, got, c.want)
 		}
-	}
-}
-
-// A connection with TLS takes three descriptors, so that a process has room for a third of them.
-func TestReachTLS(t *testing.T) {
-	t.Parallel()
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	conns := int(min(limit.Cur, maxStreams/4))
-	plain := Options{Conns: conns, Targets: []string{"ws://127.0.0.1:1"}, Codec: WebSocket}
-	secure := Options{Conns: conns, Targets: []string{"wss://127.0.0.1:1"}, Codec: WebSocket}
-	if err := errors.Join(plain.reach(), secure.reach()); err != nil || secure.Processes < 2*plain.Processes {
-		t.Errorf("%d and %d processes, %v", plain.Processes, secure.Processes, err)
-	}
-}
-
-// Either side of a TLS connection may close its sending side first: the other side is read to its
-// end. Everything is closed on both sides, also if the generator ends.
-func TestBridge(t *testing.T) {
-	t.Parallel()
-	s := httptest.NewTLSServer(nil) // for its certificate
-	config := s.TLS.Clone()
-	s.Close()
-	config.NextProtos = nil
-	for _, ends := range []string{"server", "engine", "generator"} {
-		t.Run(ends, func(t *testing.T) {
-			t.Parallel()
-			l, err := tls.Listen("tcp", "127.0.0.1:0", config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			received := make(chan string, 1)
-			go func() {
-				defer close(received)
-				nc, err := l.Accept()
-				if err != nil {
-					return
-				}
-				defer func() { _ = nc.Close() }()
-				_, _ = io.WriteString(nc, "good day")
-				if ends == "server" {
-					_ = nc.(*tls.Conn).CloseWrite()
-				}
-				all, err := io.ReadAll(nc)
-				received <- fmt.Sprintf("%s %v", all, err)
-			}()
-			o := Options{Codec: Text, Conns: 1, Targets: []string{"tls://" + l.Addr().String()}, TLS: TLS{Insecure: true}}
-			o.defaults()
-			g, err := newGenerator(o, 0, 1, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := errors.Join(g.close(context.Background()), l.Close()); err != nil {
-					t.Error(err)
-				}
-			}()
-			near, err := g.connect(t.Context(), 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = near.Close() }()
-			var greeting [8]byte
-			if _, err := io.ReadFull(near, greeting[:]); err != nil || string(greeting[:]) != "good day" {
-				t.Fatalf("%q, %v", greeting, err)
-			}
-			if ends == "server" {
-				if n, err := near.Read(greeting[:]); n > 0 || !errors.Is(err, io.EOF) {
-					t.Errorf("after the server's end: %d bytes, %v", n, err)
-				}
-			}
-			if _, err := io.WriteString(near, "and to you"); err != nil {
-				t.Error(err)
-			}
-			if ends == "generator" {
-				g.cancel()
-				if n, err := near.Read(greeting[:]); n > 0 || err == nil {
-					t.Errorf("after the generator's end: %d bytes, %v", n, err)
-				}
-				<-received
-				return
-			}
-			_ = near.Close()
-			if words := <-received; words != "and to you <nil>" {
-				t.Errorf("the server received %s", words)
-			}
-		})
 	}
 }
 

@@ -205,7 +205,7 @@ func TestTLS(t *testing.T) {
 	t.Run("echo", func(t *testing.T) {
 		t.Parallel()
 		r := run(t, few(bench.Options{Targets: []string{ws}, TLS: bench.TLS{CA: ca}, InFlight: 4}))
-		if r.Messages == 0 || r.Own.CoresLimit != float64(r.Machine.CPUs) {
+		if r.Messages == 0 || r.Own.CoresLimit != float64(r.Options.Loops*r.Options.Processes) {
 			t.Errorf("%d messages, and %v cores are the limit", r.Messages, r.Own.CoresLimit)
 		}
 	})

@@ -128,9 +128,6 @@ func (r *Report) limitAtFailure() string {
 // the servers; empty if it is not.
 func (r *Report) limit(own, total float64) string {
 	switch limit, cpus := r.Own.CoresLimit, float64(r.Machine.CPUs); {
-	case limit > 0 && own > busyLoops*limit && r.Options.overTLS():
-		return fmt.Sprintf("the generator kept %.2f of %.0f processors busy with TLS: it was the limit; "+
-			"use a machine for it alone, or a larger one", own, limit)
 	case limit > 0 && own > busyLoops*limit:
 		return fmt.Sprintf("the generator kept %.2f cores busy with %.0f loops: it was the limit; "+
 			"use more loops or processes", own, limit)

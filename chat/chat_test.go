@@ -15,21 +15,49 @@ import (
 	"unicode"
 
 	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func newChat(t *testing.T) *workertest.Gateway {
 	t.Helper()
-	history, err := chat.NewHistory()
+	return withStore(t, newHandler(t))
+}
+
+// newHandler returns a chat with a memory of its own.
+func newHandler(t *testing.T) worker.Handler {
+	t.Helper()
+	h, err := chat.New(chat.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := chat.New(chat.Config{History: history})
+	return h
+}
+
+// withStore is a gateway in memory with a handler and the store that the chat needs.
+func withStore(t *testing.T, h worker.Handler) *workertest.Gateway {
+	t.Helper()
+	st := newStore(t, store.Config{})
+	g := workertest.New(t, h)
+	g.OnInvoke(st.Serve)
+	return g
+}
+
+// newStore returns a store in memory. It ends with the test.
+func newStore(t *testing.T, cfg store.Config) *store.Store {
+	t.Helper()
+	cfg.Logger = quiet
+	st, err := store.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return workertest.New(t, h)
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
 // person is a client that reads events.
@@ -213,33 +241,6 @@ func TestRoomAndPrivate(t *testing.T) {
 	}
 }
 
-// A client that logs in with the token of the last login takes the name over, even if the server
-// has not noticed that the old connection is gone.
-func TestTakeOver(t *testing.T) {
-	t.Parallel()
-	g := newChat(t)
-	bob := enter(t, g, "Bob", "lobby")
-	old := person{g.Dial(workertest.Request{}), t}
-	old.Send(`{"type":"login","name":"Ann","room":"lobby"}`)
-	token := old.gets("welcome")["token"]
-	old.gets("users")
-	bob.gets("joined")
-	again := person{g.Dial(workertest.Request{}), t}
-	again.Send(fmt.Sprintf(`{"type":"login","name":"ANN","token":%q}`, token))
-	again.Send("still in the same room")
-	if e := again.gets("welcome"); e["name"] != "Ann" {
-		t.Errorf("she is called %v now, and Ann to the others", e["name"])
-	}
-	if e := again.gets("users"); fmt.Sprint(e["users"]) != "[Ann Bob]" {
-		t.Errorf("users: %v", e["users"])
-	}
-	old.ExpectClosed(worker.ReasonReplaced)
-	// The others see neither a leave nor a join.
-	if e := bob.next(); e["text"] != "still in the same room" {
-		t.Errorf("Bob got %v", e)
-	}
-}
-
 // A client that does not log in within half a minute is closed.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
@@ -302,16 +303,33 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// Names, rooms and history survive the replacement of a worker.
+// Names and rooms survive the replacement of a worker. The new worker closes the clients that do
+// not log in.
 func TestWorkerReplaced(t *testing.T) {
 	t.Parallel()
-	g := newChat(t)
-	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
-	g.RestartWorker()
-	ann.Send("/say lobby still here")
-	if e := bob.gets("message"); e["from"] != "Ann" || e["text"] != "still here" {
-		t.Errorf("Bob got %v", e)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
+		cid := person{g.Dial(workertest.Request{}), t}
+		cid.Send(`{"type":"login","name":"Cid"}`)
+		cid.gets("welcome")
+		silent := person{g.Dial(workertest.Request{}), t}
+		synctest.Wait()
+		g.RestartWorker(func() worker.Handler { return newHandler(t) })
+		ann.Send("/say lobby still here")
+		if e := bob.gets("message"); e["from"] != "Ann" || e["text"] != "still here" {
+			t.Errorf("Bob got %v", e)
+		}
+		other := person{g.Dial(workertest.Request{}), t}
+		other.Send(`{"type":"login","name":"Cid"}`)
+		if e := other.gets("error"); e["code"] != "name_taken" {
+			t.Errorf("another Cid got %v", e)
+		}
+		time.Sleep(31 * time.Second) // of the bubble's clock
+		if e := silent.next(); e["code"] != "login_timeout" {
+			t.Errorf("a client that does not log in got %v", e)
+		}
+	})
 }
 
 // Every client receives the messages of every other client, in each sender's order.

@@ -50,16 +50,13 @@ const (
 )
 
 // twoWorkers is a handler that passes the clients of here to one chat, and those of there to
-// another one with the same key. So it behaves as two workers.
+// another one. So it behaves as two workers.
 func twoWorkers(t *testing.T) worker.Handler {
 	t.Helper()
 	var both [2]worker.Handler
 	for i := range both {
-		history, err := chat.NewHistory()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if both[i], err = chat.New(chat.Config{History: history, Key: []byte("a key of both workers")}); err != nil {
+		var err error
+		if both[i], err = chat.New(chat.Config{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,49 +131,60 @@ func TestTypedNameIsFree(t *testing.T) {
 	})
 }
 
-// A worker that does not know of a reservation gives the name away. The owner gets it back, and
-// nobody reads what was meant for the other one: their uids differ.
-func TestOwnerComesBack(t *testing.T) {
+// All workers know whose a name is. What is written to somebody who is away is kept for them.
+func TestNameIsKeptAtAllWorkers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := workertest.New(t, twoWorkers(t))
+		g := withStore(t, twoWorkers(t))
 		bob := mustLogIn(t, g, there, "Bob", "")
 		ada := mustLogIn(t, g, here, "Ada", "")
 		ada.Send(`{"type":"private","to":"Bob","text":"it is me"}`)
-		if e := bob.gets("private"); e["uid"] != ada.uid || e["toUid"] != bob.uid {
+		if e := bob.gets("private"); e["uid"] != ada.uid || e["toUid"] != bob.uid || e["away"] != nil {
 			t.Errorf("Bob got %v", e)
 		}
 		time.Sleep(time.Hour)
-		ada.Send(`{"type":"ping"}`)
-		ada.token = ada.gets("pong")["token"].(string) // it says that she is still here
 		ada.Drop()
 		synctest.Wait()
-		mallory := mustLogIn(t, g, there, "ADA", "")
+		for _, worker := range []string{here, there} {
+			if _, refused := logInAs(t, g, worker, "ADA", ""); refused != "name_taken" {
+				t.Errorf("Mallory: %q", refused)
+			}
+		}
+		bob.Send(fmt.Sprintf(`{"type":"private","to":"Ada","toUid":%q,"text":"hunter2"}`, ada.uid))
+		if e := bob.gets("private"); e["away"] != true {
+			t.Errorf("Bob got %v", e)
+		}
+		ada = mustLogIn(t, g, there, "Ada", ada.token)
+		ada.Send(fmt.Sprintf(`{"type":"history","toUid":%q}`, bob.uid))
+		past := ada.gets("history")
+		last := past["messages"].([]any)[1].(map[string]any)
+		if past["with"] != "Bob" || last["text"] != "hunter2" || last["from"] != "Bob" || last["toUid"] != ada.uid {
+			t.Errorf("Ada finds %v", past)
+		}
+		ada.Send("/quit")
+		ada.ExpectClosed(worker.ReasonKicked)
+		synctest.Wait()
 		bob.Send(fmt.Sprintf(`{"type":"private","to":"Ada","toUid":%q,"text":"hunter2"}`, ada.uid))
 		if e := bob.gets("error"); e["code"] != "offline" {
 			t.Errorf("Bob got %v", e)
 		}
-		ada = mustLogIn(t, g, here, "Ada", ada.token)
-		if e := mallory.next(); e["code"] != "name_taken" {
-			t.Errorf("Mallory got %v", e)
-		}
-		mallory.ExpectClosed(worker.ReasonKicked)
-		if _, refused := logInAs(t, g, there, "Ada", mallory.token); refused != "name_taken" {
-			t.Errorf("Mallory comes back: %q", refused)
-		}
+		mallory := mustLogIn(t, g, here, "Ada", "")
 		bob.Send(fmt.Sprintf(`{"type":"private","to":"Ada","toUid":%q,"text":"hunter2"}`, ada.uid))
-		if e := ada.gets("private"); e["text"] != "hunter2" || e["toUid"] != ada.uid {
-			t.Errorf("Ada got %v", e)
+		if e := bob.gets("error"); e["code"] != "offline" || !strings.Contains(fmt.Sprint(e["text"]), "somebody else") {
+			t.Errorf("Bob got %v", e)
+		}
+		if mallory.Pending() > 0 {
+			t.Errorf("Mallory reads %v", mallory.next())
 		}
 	})
 }
 
-// Workers with another key, or without one, do not accept a token.
+// Another store does not accept a token.
 func TestKeysDiffer(t *testing.T) {
 	t.Parallel()
 	ada := mustLogIn(t, newChat(t), here, "Ada", "")
 	if again := mustLogIn(t, newChat(t), here, "Ada", ada.token); again.uid == ada.uid {
-		t.Error("a token is valid for another key")
+		t.Error("a token is valid at another store")
 	}
 }
 

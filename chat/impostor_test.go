@@ -30,9 +30,7 @@ func TestPageImpostor(t *testing.T) {
 			t.Errorf("%s while Ada is away: %v", name, e)
 		}
 	}
-	// The page may give the text back into the box, because it was sent on a connection that was cut.
-	run(t, ada, paste("and still me"), until(`(document.querySelector("#say-form").requestSubmit(),
-		document.querySelector("#messages").textContent.includes("and still me"))`))
+	run(t, ada, paste("and still me"), enterKey(), shows("#talk", "and still me"), outboxEmpty())
 	run(t, bob, shows("#messages", "and still me"))
 	if n := ask[int](t, bob, `document.querySelectorAll("#privates li").length`); n != 1 {
 		t.Errorf("Bob has %d private conversations with Ada", n)
@@ -51,12 +49,12 @@ func TestPageNewOwner(t *testing.T) {
 	grace.expect("private")
 	run(t, bob, shows("#privates", "Grace"), click("#privates button"), shows("#messages", "it is me"))
 	grace.send("/quit")
-	run(t, bob, until(`!document.querySelector("#users").textContent.includes("Grace")`))
+	run(t, bob, shows("#rooms", "1 person"))
 	mallory := dialText(t, s.text)
 	mallory.send("/login Grace", "/msg Bob I am Grace", "/join lobby")
 	mallory.expect("users")
-	run(t, bob, until(`document.querySelectorAll("#privates li").length === 2`), say("hunter2"), boxHolds("hunter2"))
-	run(t, bob, shows("#say-note", "somebody else has this name"))
+	run(t, bob, until(`document.querySelectorAll("#privates li").length === 2`), say("hunter2"),
+		shows("#outbox .failed", "somebody else has this name"))
 	text := ask[string](t, bob, `document.querySelector("#messages").textContent`)
 	if strings.Contains(text, "I am Grace") {
 		t.Errorf("Mallory writes in the conversation with Grace: %q", text)
@@ -69,4 +67,47 @@ func TestPageNewOwner(t *testing.T) {
 			t.Errorf("Mallory reads %v", e)
 		}
 	}
+}
+
+// TestPageNameTaken lets the page come back to a server where somebody else has its user's name.
+// The page asks for another name and loses nothing.
+func TestPageNameTaken(t *testing.T) {
+	_, w, ada := overWire(t, 1280, 800)
+	other := startServer(t, "127.0.0.1:0") // its key is another one, so Ada's token is worth nothing
+	mallory, bob := dialText(t, other.text), dialText(t, other.text)
+	mallory.send("/login Ada")
+	mallory.expect("welcome")
+	bob.send("/login Bob", "/join lobby")
+	bob.expect("users")
+	run(t, ada, say("said before"), shows("#talk", "said before"), paste("a draft"))
+	w.mu.Lock()
+	w.server = strings.TrimPrefix(other.web, "ws://")
+	w.mu.Unlock()
+	w.cut()
+	run(t, ada, shows("#rename-why", "in use"), boxHolds("a draft"), shows("#talk", "said before"), enterKey(),
+		shows("#outbox", "Waiting"))
+	shot(t, ada, "name-taken")
+	rename := func(name string) step {
+		return chromedp.Steps(chromedp.SetValue(chromedp.CSS("#rename-name"), name), click("#rename .primary"))
+	}
+	run(t, ada, rename("Bob"), until(`document.querySelector("#rename-name").value === "Bob"`), rename("Ada L"),
+		shows("#me", "Ada L"), until(`document.querySelector("#rename").hidden`), shows("#talk", "a draft"), outboxEmpty(),
+		shows("#talk", "said before"))
+	if e := bob.expect("message"); e["from"] != "Ada L" || e["text"] != "a draft" {
+		t.Errorf("Bob receives %v", e)
+	}
+	// So it is when the page is loaded again.
+	run(t, ada, paste("another draft"))
+	third := startServer(t, "127.0.0.1:0")
+	mallory = dialText(t, third.text)
+	mallory.send("/login Ada L")
+	mallory.expect("welcome")
+	w.mu.Lock()
+	w.server = strings.TrimPrefix(third.web, "ws://")
+	w.mu.Unlock()
+	run(t, ada, chromedp.Reload())
+	w.cut()
+	run(t, ada, shows("#login-error", "in use"), until(`document.querySelector("#login-name").value === "Ada L"`),
+		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada M"), click("#login-button"), shows("#title", "lobby"),
+		boxHolds("another draft"))
 }

@@ -4,9 +4,6 @@ package chat
 
 import "github.com/bytedance/sonic"
 
-// document is JSON that is sent unchanged.
-type document = sonic.NoCopyRawMessage
-
 func marshal(v any) ([]byte, error) { return sonic.ConfigStd.Marshal(v) }
 
 func unmarshal(b []byte, v any) error { return sonic.ConfigStd.Unmarshal(b, v) }

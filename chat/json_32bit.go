@@ -6,9 +6,6 @@ import "encoding/json"
 
 // sonic does not compile on systems where an int has 32 bits.
 
-// document is JSON that is sent unchanged.
-type document = json.RawMessage
-
 func marshal(v any) ([]byte, error) { return json.Marshal(v) }
 
 func unmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }

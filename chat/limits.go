@@ -2,25 +2,18 @@ package chat
 
 import (
 	"context"
-	"encoding/binary"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker"
-	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
-// Requests are counted in token buckets: of a user, of an address and of a room. A bucket belongs
-// to the worker that counts. It outlives a connection, so reconnecting does not fill it.
-
-// limit is the size of a bucket, in requests, and how many are allowed each second.
-type limit struct{ burst, rate int }
-
-var (
-	userLimit = limit{10, 5}
-	roomLimit = limit{400, 40} // messages of all users; twice the limit of an address
-)
+// Requests are counted in token buckets of users and addresses, which outlive connections. Each
+// worker has such buckets for all requests, so that it can refuse them without asking anybody. The
+// store has them too, and those of rooms, for the requests that change something. So nobody evades
+// a limit by a connection to another worker.
 
 const (
 	addressRate  = 20 // requests of an address in a second
@@ -30,66 +23,64 @@ const (
 
 // limits counts requests.
 type limits struct {
-	rates       store.Store
-	start       time.Time // rates are relative to it, so that clock changes have no effect
-	addressRate int       // see Config
+	buckets     *store.Buckets
+	addressRate int // see Config
 }
 
 func newLimits(addressRate int) (*limits, error) {
-	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
-	return &limits{rates, time.Now(), addressRate}, err
+	buckets, err := store.NewBuckets(time.Minute)
+	return &limits{buckets, addressRate}, err
 }
 
 // allowed reports whether a request is not too fast for the client and its address. A client that
-// goes on in spite of maxRefusals refusals is closed.
+// goes on in spite of maxRefusals refusals is closed. A minute without one begins anew.
 func (l *limits) allowed(ctx context.Context, c worker.Call) bool {
-	user, id := c.UID(), c.ID()
-	if user == "" {
-		user = string(id[:])
-	}
-	if !l.take(ctx, "user:"+user, userLimit) {
-		if l.refusals(ctx, string(id[:])) >= maxRefusals {
+	id := c.ID().String()
+	for _, limit := range l.ofUser(c) {
+		if l.buckets.Take(ctx, limit) {
+			continue
+		}
+		if strings.HasPrefix(limit.Key, "user:") && l.buckets.Count(ctx, "refused:"+id) >= maxRefusals {
 			send(c, problem("too_many", "too many requests: closing the connection"))
-			c.Close()
+			c.CloseCode(1008, "too many requests")
 		}
 		return false
 	}
-	address := address(c)
-	return address == "" || l.addressRate < 0 ||
-		l.take(ctx, "address:"+address, limit{l.addressRate * addressBurst, l.addressRate})
+	return true
 }
 
-// take takes one request from a bucket. If the store has forgotten the bucket, it is full.
-func (l *limits) take(ctx context.Context, key string, b limit) bool {
-	ok := false
-	refill := int64(time.Second) / int64(b.rate)
-	err := l.rates.Update(ctx, key, func(old []byte) ([]byte, error) {
-		now := int64(time.Since(l.start))
-		// The stored value is the time at which the bucket will be full again.
-		full := now
-		if len(old) == 8 {
-			full = max(now, int64(binary.BigEndian.Uint64(old)))
-		}
-		full += refill
-		if ok = full-now <= int64(b.burst)*refill; !ok {
-			return old, nil
-		}
-		return binary.BigEndian.AppendUint64(nil, uint64(full)), nil
-	})
-	return ok || err != nil
+// ofUser returns the limits of the client's user and address.
+func (l *limits) ofUser(c worker.Call) []store.Limit {
+	user := c.UID()
+	if user == "" {
+		user = c.ID().String()
+	}
+	return append([]store.Limit{{Key: "user:" + user, Burst: 10, Every: time.Second / 5}}, l.ofAddress(c)...)
 }
 
-// refusals counts a refused request of a client, and returns how many there were. A minute without
-// one begins anew.
-func (l *limits) refusals(ctx context.Context, id string) (n int) {
-	_ = l.rates.Update(ctx, "refused:"+id, func(old []byte) ([]byte, error) {
-		n = 1
-		if len(old) == 1 {
-			n += int(old[0])
-		}
-		return []byte{byte(min(n, 255))}, nil
-	})
-	return n
+// ofAddress returns the limit of the client's address, if there is one.
+func (l *limits) ofAddress(c worker.Call) []store.Limit {
+	a := address(c)
+	if a == "" || l.addressRate < 0 {
+		return nil
+	}
+	every := time.Second / time.Duration(l.addressRate)
+	return []store.Limit{{Key: "address:" + a, Burst: l.addressRate * addressBurst, Every: every}}
+}
+
+// ofRoom returns the limits of a message to a room. The room's is that of all users: twice the
+// limit of an address.
+func (l *limits) ofRoom(c worker.Call, room string) []store.Limit {
+	return append(l.ofUser(c), store.Limit{Key: group(room), Burst: 400, Every: time.Second / 40})
+}
+
+// author returns what stands for the author of a message in a room's history: the address or, if it
+// is not known, the uid, because a user gets a new uid easily.
+func author(c worker.Call) string {
+	if a := address(c); a != "" {
+		return a
+	}
+	return c.UID()
 }
 
 // address returns what stands for the client's address in limits: an IPv4 address, or the network

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/chat"
-	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
@@ -144,19 +144,43 @@ func TestReconnectingDoesNotHelp(t *testing.T) {
 	})
 }
 
+// A second connection, to another worker, does not let a user say more.
+func TestLimitsHoldAtAllWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := withStore(t, twoWorkers(t))
+		first := mustLogIn(t, g, here, "Ann", "").inLobby()
+		second := mustLogIn(t, g, there, "Ann", first.token)
+		time.Sleep(time.Minute) // of the bubble's clock
+		for range 10 {
+			first.Send("here")
+			second.Send("there")
+		}
+		synctest.Wait()
+		said, refused := 0, 0
+		for first.Pending() > 0 {
+			switch e := first.next(); {
+			case e["type"] == "message":
+				said++
+			case e["code"] == "slow_down":
+				refused++
+			}
+		}
+		if said != 10 || refused == 0 {
+			t.Errorf("%d of 20 messages were accepted, and the first connection was refused %d times", said, refused)
+		}
+	})
+}
+
 // Operators may turn the limit of addresses off.
 func TestNoAddressLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		history, err := chat.NewHistory()
+		h, err := chat.New(chat.Config{AddressRate: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := chat.New(chat.Config{History: history, AddressRate: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := flood(t, workertest.New(t, h), 100, 1, func(int) workertest.Request { return workertest.Request{} })
+		n := flood(t, withStore(t, h), 100, 1, func(int) workertest.Request { return workertest.Request{} })
 		if n != 100 {
 			t.Errorf("%d of 100 messages", n)
 		}
@@ -178,7 +202,7 @@ func TestRefusedTooOften(t *testing.T) {
 		}
 		for p.gets("error")["code"] != "too_many" {
 		}
-		p.ExpectClosed(worker.ReasonKicked)
+		p.ExpectRefused("too many requests")
 		patient.Send("/quit")
 		for patient.Pending() > 0 {
 			if e := patient.next(); e["type"] == "error" {
@@ -193,7 +217,12 @@ func TestHistoryHasShares(t *testing.T) {
 	t.Parallel()
 	for _, noise := range []string{"noise", strings.Repeat("\U0001f98a", 2000)} {
 		synctest.Test(t, func(t *testing.T) {
-			g := newChat(t)
+			h, err := chat.New(chat.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := workertest.New(t, h)
+			g.OnInvoke(newStore(t, store.Config{MaxMessages: 50, MaxConversationBytes: 48 << 10}).Serve)
 			for i := range 5 {
 				p := person{g.Dial(workertest.Request{Remote: fmt.Sprintf("203.0.113.%d:1", i)}), t}
 				p.Send(fmt.Sprint("/login P", i))

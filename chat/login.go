@@ -2,15 +2,17 @@ package chat
 
 import (
 	"context"
-	"iter"
+	"errors"
+	"strings"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // login gives a client its name. One user at a time has a name, or another one that looks like it.
-// A client that sends the token of its last login keeps its uid, and takes over the rooms of the
-// earlier client if that is still connected. So a lost connection does not lock its owner out, and
-// nobody else gets the name before reservedFor is over.
+// A user is identified by a uid, which everybody sees. A client that sends the token of an earlier
+// login, or the password of the name, is the same user: it has the same uid and rooms. So a lost
+// connection does not lock its owner out.
 func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if name(c) != "" {
 		return problem("bad_request", "already logged in")
@@ -19,75 +21,117 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return problem("bad_name", err.Error())
 	}
-	me := h.identities.identify(req.Token, newName)
-	if uid := h.identities.reservation(ctx, newName); uid != "" && !me.mayTake(uid) {
-		return problem("name_taken", "this name, or one like it, is kept for somebody who was here minutes ago")
+	l := store.Login{
+		Name: newName, Keys: groupsOfName(newName), Token: req.Token, Password: req.Password, Key: req.key,
+		Returns: !req.typed || req.Token != "", // only programs, and people who know their token, can come back
+		Limits:  h.limits.ofAddress(c),
 	}
-	earlier := map[string]string{}
-	for row, err := range h.holders(ctx, c, newName) {
+	if req.typed && strings.Count(req.Token, ".") != 2 {
+		l.Token, l.Password = "", req.Token // people type either one in the same place
+	}
+	for row, err := range c.Worker().Select(ctx, worker.Groups(l.Keys...), worker.FieldUID) {
 		if err != nil {
 			return problem("try_again", "could not check whether the name is free, try again")
 		}
-		if !me.mayTake(row.UID) {
-			return problem("name_taken", "this name, or one like it, is in use")
-		}
-		if row.UID == me.uid {
-			earlier, newName = row.Attrs, row.Attrs["name"] // the name keeps its case
-		}
+		l.Online = append(l.Online, row.UID)
 	}
-	if me.uid == "" {
-		me.uid = newUID()
+	me, err := stored(c).Login(ctx, &l)
+	if err != nil {
+		return failed(err)
 	}
-	returns := ""
-	if !req.typed || req.Token != "" {
-		returns = "yes" // only programs, and people who know their token, can come back
-	}
-	c.MergeAttrs(map[string]string{"name": newName, "rooms": earlier["rooms"], "returns": returns})
-	c.BindExclusive(me.uid)
-	for _, g := range groupsOfName(newName) {
+	c.MergeAttrs(map[string]string{"name": me.Name, "rooms": strings.Join(roomsOf(me), "\n")})
+	c.Bind(me.UID)
+	for _, g := range l.Keys {
 		c.Join(g)
 	}
-	c.After(0, h.settle)
-	h.identities.reserve(ctx, c)
-	token := h.identities.token(me.uid, newName)
-	send(c, &event{Type: "welcome", Name: newName, Key: key(newName), UID: me.uid, Token: token})
-	for _, room := range rooms(c) {
-		joinGroups(c, room)
-		send(c, h.showRoom(ctx, c, room))
-	}
+	send(c, welcome(me))
+	h.resume(ctx, c, req, me)
 	if req.Room == "" {
 		return nil
 	}
 	return h.join(ctx, c, req.Room)
 }
 
-// holders returns the clients that have a name, or one that looks like it.
-func (h *chat) holders(ctx context.Context, c worker.Call, name string) iter.Seq2[worker.ClientInfo, error] {
-	return c.Worker().Select(ctx, worker.Groups(groupsOfName(name)...), worker.FieldUID|worker.FieldAttrs)
-}
-
-// settle runs when a login has reached the gateways. If two users have taken a name at the same
-// time, at least one of them sees both here. The older uid keeps the name. So does a user who has
-// come back to a name that was given away meanwhile.
-func (h *chat) settle(ctx context.Context, c worker.Call) error {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	taken := problem("name_taken", "this name belongs to somebody who has had it before")
-	var younger []worker.ClientID
-	for row, err := range h.holders(ctx, c, name(c)) {
-		switch {
-		case err != nil:
-			return nil // without an answer the client keeps the name
-		case row.UID < c.UID():
-			send(c, taken)
-			c.Close()
-			return nil
-		case row.UID > c.UID():
-			younger = append(younger, row.ID)
+// roomsOf returns the rooms of a user, in the order in which they were joined.
+func roomsOf(me store.Account) (rooms []string) {
+	for _, s := range me.Conversations {
+		if room, ok := s.Conversation.Room(); ok {
+			rooms = append(rooms, room)
 		}
 	}
-	if len(younger) == 0 {
-		return nil
+	return rooms
+}
+
+func welcome(me store.Account) *event {
+	e := &event{
+		Type: "welcome", Name: me.Name, Key: key(me.Name), UID: me.UID, Token: me.Token, Protected: me.Protected,
+		Blocked: me.Blocked, Generation: me.Generation,
 	}
-	return c.Worker().CloseWith(ctx, worker.Clients(younger...), encode(taken))
+	for _, s := range me.Conversations {
+		room, _ := s.Conversation.Room()
+		e.Conversations = append(e.Conversations, conversation{
+			Room: room, With: s.With.Name, WithUID: s.With.UID, Last: s.Last, Read: s.Read, Muted: s.Muted,
+		})
+	}
+	return e
+}
+
+// resume adds the client to its user's rooms, and sends what it does not have: the newest messages
+// of the rooms or, if the client says which ones it has, those that have come since.
+func (h *chat) resume(ctx context.Context, c worker.Call, req *request, me store.Account) {
+	if req.Generation != me.Generation {
+		req.Since = nil // the numbers are those of other messages
+	}
+	mine := connectionsOf(ctx, c, me.UID)
+	for _, s := range me.Conversations {
+		room, isRoom := s.Conversation.Room()
+		since := req.Since[s.Conversation.Name(me.UID)]
+		if isRoom {
+			mine.join(c, me.UID, me.Name, room)
+		} else if since == 0 || since >= s.Last {
+			continue
+		}
+		r := store.Read{UID: me.UID, Conversation: s.Conversation, After: since, Limit: pageSize}
+		if since == 0 || since > s.Last {
+			r.After = 0
+		}
+		e := h.page(ctx, c, &r)
+		e.Gap = e.Gap || since > s.Last
+		send(c, e)
+		if isRoom {
+			send(c, h.present(ctx, c, room, me.Person))
+		}
+	}
+}
+
+// password sets, changes or removes the password of the client's name.
+func (h *chat) password(ctx context.Context, c worker.Call, req *request) *event {
+	token, err := stored(c).SetPassword(ctx, &store.SetPassword{
+		UID: c.UID(), Old: req.Old, New: req.Password, Key: req.key, Limits: h.limits.ofUser(c),
+	})
+	if err != nil {
+		return failed(err)
+	}
+	return &event{Type: "protected", On: req.Password != "", Token: token}
+}
+
+// block blocks or unblocks somebody, by uid or name.
+func (h *chat) block(ctx context.Context, c worker.Call, req *request) *event {
+	b := store.Block{UID: c.UID(), Other: req.UID, Off: req.Off}
+	if b.Other == "" {
+		other, err := cleanName(req.Name)
+		if err != nil {
+			return problem("bad_name", err.Error())
+		}
+		b.Key = groupOfKey(other)
+	}
+	blocked, err := stored(c).Block(ctx, &b)
+	if r, ok := errors.AsType[*store.Refusal](err); ok && r.Code == "not_found" && b.Off && req.UID == "" {
+		return problem("not_found", "you have not blocked this name")
+	}
+	if err != nil {
+		return failed(err)
+	}
+	tellAll(c, &event{Type: "blocks", Blocked: blocked, Ref: req.Ref})
+	return nil
 }

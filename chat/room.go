@@ -3,20 +3,17 @@ package chat
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-const (
-	maxRooms  = 20   // rooms of a client
-	maxListed = 1000 // users or rooms in a list
-)
+// maxListed bounds the users or rooms in a list.
+const maxListed = 1000
 
 // group returns the name of a room's group.
 func group(room string) string { return "room:" + room }
@@ -45,29 +42,30 @@ func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
 	if err != nil {
 		return problem("bad_room", err.Error())
 	}
-	in := rooms(c)
-	if !slices.Contains(in, room) {
-		if len(in) >= maxRooms {
-			return problem("too_many_rooms", fmt.Sprintf("at most %d rooms: leave a room first", maxRooms))
-		}
+	me := store.Person{UID: c.UID(), Name: name(c)}
+	if in := rooms(c); !slices.Contains(in, room) {
 		if h.imitates(ctx, c, room) {
 			return problem("bad_room", "there is a room whose name looks the same: choose another name")
 		}
+		if err := stored(c).Member(ctx, &store.Member{UID: me.UID, Room: room}); err != nil {
+			return failed(err)
+		}
 		setRooms(c, append(in, room))
-		joinGroups(c, room)
-		publish(c, room, &event{Type: "joined", Room: room, Name: name(c), UID: c.UID()})
+		mine := others(ctx, c)
+		mine.join(c, me.UID, me.Name, room)
+		if len(mine) > len(mine.in(group(room))) {
+			tellOthers(c, &event{Type: "self", Joined: room})
+		}
 	}
-	return h.showRoom(ctx, c, room)
+	send(c, h.page(ctx, c, &store.Read{UID: me.UID, Conversation: store.Room(room), Limit: pageSize}))
+	return h.present(ctx, c, room, me)
 }
 
 // groupOfLook returns the group of the people in rooms whose names look alike.
 func groupOfLook(room string) string { return "rooms like:" + look(room) }
 
-// joinGroups adds the client to the groups of a room.
-func joinGroups(c worker.Call, room string) {
-	c.Join(group(room))
-	c.Join(groupOfLook(room))
-}
+// groupOfPeople returns the group that has one connection of each user in a room.
+func groupOfPeople(room string) string { return "people:" + room }
 
 // imitates reports whether there are people in another room whose name looks like that of room. A
 // name in ASCII imitates none, so that nobody can keep people out of a room.
@@ -79,13 +77,12 @@ func (h *chat) imitates(ctx context.Context, c worker.Call, room string) bool {
 	return err == nil && counts[1] > counts[0]
 }
 
-// showRoom sends the history of a room and returns its users.
-func (h *chat) showRoom(ctx context.Context, c worker.Call, room string) *event {
-	send(c, &event{Type: "history", Room: room, Messages: h.history.past(ctx, room)})
+// present returns the users of a room. The client's own Join is sent with this answer.
+func (h *chat) present(ctx context.Context, c worker.Call, room string, me store.Person) *event {
 	users := h.users(ctx, c, room)
-	if i, found := slices.BinarySearch(users.Users, name(c)); !found && users.Type == "users" {
-		users.Users = slices.Insert(users.Users, i, name(c)) // its own Join is sent with this answer
-		users.UIDs = slices.Insert(users.UIDs, i, c.UID())
+	if i, found := slices.BinarySearch(users.Users, me.Name); !found && users.Type == "users" {
+		users.Users = slices.Insert(users.Users, i, me.Name)
+		users.UIDs = slices.Insert(users.UIDs, i, me.UID)
 	}
 	return users
 }
@@ -98,77 +95,28 @@ func named(room string) string {
 	return room
 }
 
-func (h *chat) leave(c worker.Call, room string) *event {
+func (h *chat) leave(ctx context.Context, c worker.Call, room string) *event {
 	in, room := rooms(c), named(room)
 	i := slices.Index(in, room)
 	if i < 0 {
 		return problem("not_in_room", "you are not in this room")
 	}
-	publish(c, room, &event{Type: "left", Room: room, Name: name(c), UID: c.UID()})
+	if err := stored(c).Member(ctx, &store.Member{UID: c.UID(), Room: room, Leave: true}); err != nil {
+		return failed(err)
+	}
+	mine := others(ctx, c)
+	mine.leave(ctx, c, room)
+	if len(mine.in(group(room))) > 0 {
+		tellOthers(c, &event{Type: "self", Left: room})
+	}
 	in = slices.Delete(in, i, i+1)
 	setRooms(c, in)
 	c.Leave(group(room))
+	c.Leave(groupOfPeople(room))
 	if !slices.ContainsFunc(in, func(other string) bool { return look(other) == look(room) }) {
 		c.Leave(groupOfLook(room))
 	}
 	return nil
-}
-
-func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
-	room := cmp.Or(named(req.Room), currentRoom(c)) // a typed line has no room
-	if !slices.Contains(rooms(c), room) {
-		return problem("not_in_room", "join the room first")
-	}
-	text, err := cleanText(req.Text)
-	if err != nil {
-		return problem("bad_text", err.Error())
-	}
-	if !h.limits.take(ctx, group(room), roomLimit) {
-		return slowDown("too many messages in this room")
-	}
-	m := encode(&event{
-		Type: "message", Room: room, From: name(c), UID: c.UID(), Text: text, ID: rand.Text(), Ref: req.Ref,
-	})
-	h.history.remember(ctx, room, h.identities.author(c), m.Data)
-	c.Publish(worker.Group(group(room)), m)
-	return nil
-}
-
-func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event {
-	to, err := cleanName(req.To)
-	if err != nil {
-		return problem("bad_name", err.Error())
-	}
-	text, err := cleanText(req.Text)
-	if err != nil {
-		return problem("bad_text", err.Error())
-	}
-	e := &event{Type: "private", From: name(c), UID: c.UID(), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}
-	target := worker.Group(groupOfKey(to))
-	if req.ToUID != "" {
-		target = worker.UID(req.ToUID)
-	}
-	for row, err := range c.Worker().Select(ctx, target, worker.FieldUID|worker.FieldAttrs) {
-		if err != nil && e.ToUID == "" {
-			return problem("try_again", "could not find "+to+", try again")
-		}
-		if err == nil {
-			e.To, e.ToUID = row.Attrs["name"], row.UID
-		}
-	}
-	if e.ToUID == "" {
-		return h.absent(ctx, c, to)
-	}
-	c.Publish(worker.UIDs(e.ToUID, c.UID()), encode(e))
-	return nil
-}
-
-// absent says that a user is not online. The name may have a new owner.
-func (h *chat) absent(ctx context.Context, c worker.Call, name string) *event {
-	if n, err := c.Worker().Count(ctx, worker.Group(groupOfKey(name))); err == nil && n > 0 {
-		return problem("offline", name+" has gone, and somebody else has this name now")
-	}
-	return problem("offline", name+" is not online")
 }
 
 func (h *chat) typing(c worker.Call, room string) *event {
@@ -192,8 +140,9 @@ func (h *chat) rooms(ctx context.Context, c worker.Call) *event {
 		case err != nil:
 			return problem("try_again", "could not list the rooms, try again")
 		case strings.HasPrefix(g, group("")):
-			groups = append(groups, worker.Group(g))
-			list.Rooms = append(list.Rooms, roomCount{Name: strings.TrimPrefix(g, group(""))})
+			room := strings.TrimPrefix(g, group(""))
+			groups = append(groups, worker.Group(groupOfPeople(room)))
+			list.Rooms = append(list.Rooms, roomCount{Name: room})
 		}
 		if len(groups) == maxListed {
 			list.Partial = true

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/worker"
@@ -57,6 +58,7 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	cfg.Listeners = []gateway.ListenerConfig{
 		{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"},
 	}
+	cfg.OnInvoke = newStore(t, store.Config{}).Serve
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +85,7 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 // startWorker starts a worker with the chat and waits until it is connected.
 func startWorker(t *testing.T, inner string) (stop func()) {
 	t.Helper()
-	history, err := chat.NewHistory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := chat.New(chat.Config{History: history})
+	h, err := chat.New(chat.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

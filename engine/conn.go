@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -65,6 +66,8 @@ type ConnOptions struct {
 	// connection broke are passed to a last OnData, which cannot write, even if a write found the
 	// broken connection.
 	Retain bool
+
+	counted bool // the listener counts its connections by address
 }
 
 // check validates the options and fills in the defaults. Errors name the options as of.
@@ -142,6 +145,16 @@ func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 // TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
+// TLS returns the state of the TLS connection, or nil if c is not one, or has ended. It allocates.
+func (c *Conn) TLS() *tls.ConnectionState {
+	s := secureOf(c)
+	if s == nil {
+		return nil
+	}
+	state := s.tls.ConnectionState()
+	return &state
+}
+
 // Handler returns c's Handler.
 func (c *Conn) Handler() Handler { return c.handler }
 
@@ -194,7 +207,7 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote)
+		c.listener.release(c.remote, c.options.counted)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil

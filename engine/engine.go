@@ -110,6 +110,7 @@ type Engine struct {
 	client       *gnet.Client
 	loops        []*Loop // bound: none, fixed by New
 	start        time.Time
+	cpu          chan struct{} // tokens of the handshakes that compute; bound: none, one for each processor
 	fastRequests chan struct{} // a loop has blocked conns and wants fast ticks
 	quit         chan struct{} // ends the ticker goroutine
 	tickerDone   chan struct{} // closed when the ticker goroutine has ended
@@ -132,6 +133,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:          cfg,
 		start:        time.Now(),
+		cpu:          newCPU(),
 		fastRequests: make(chan struct{}, 1),
 		quit:         make(chan struct{}),
 		tickerDone:   make(chan struct{}),
@@ -172,9 +174,10 @@ func (e *Engine) abandon() {
 // Loops returns the engine's loops, ordered by Index.
 func (e *Engine) Loops() []*Loop { return e.loops }
 
-// Register takes over nc and makes it a Conn of l. If l is nil, it chooses the loop with the fewest
-// conns. OnOpen has run when Register returns nil. nc is closed in any case; after a success it no
-// longer knows its addresses. Register waits for the loop, so it must not be called on a loop.
+// Register takes over nc, which may be a *TLSConn, and makes it a Conn of l. If l is nil, it
+// chooses the loop with the fewest conns. OnOpen has run when Register returns nil. nc is closed in
+// any case; after a success it no longer knows its addresses. Register waits for the loop, so it
+// must not be called on a loop.
 func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()
@@ -185,15 +188,27 @@ func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error 
 		return err
 	}
 	c := newConn(l, h, &o, nil, remoteOf(nc))
-	result, err := e.register(c, nc)
+	var events any = c
+	if t, ok := nc.(*TLSConn); ok {
+		if !t.ConnectionState().HandshakeComplete {
+			nc.Close()
+			return errors.New("engine: failed to register the connection: the TLS handshake is not complete")
+		}
+		nc = t.records.socket
+		s := newSecure(c, t)
+		s.leftover = true
+		events = s
+	}
+	result, err := e.register(c, nc, events)
 	if err != nil {
 		return err
 	}
 	return e.registered(c, <-result)
 }
 
-// register passes nc to the event loop. The caller must call registered once for each success.
-func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
+// register passes nc to the event loop, with the context of c for gnet's events. The caller must
+// call registered once for each success.
+func (e *Engine) register(c *Conn, nc net.Conn, events any) (<-chan gnet.RegisteredResult, error) {
 	e.mu.Lock()
 	if e.stopping {
 		e.mu.Unlock()
@@ -204,7 +219,7 @@ func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, e
 	e.mu.Unlock()
 
 	c.loop.load.Add(1)
-	result, err := c.loop.reactor.Enroll(gnet.NewContext(context.Background(), c), nc)
+	result, err := c.loop.reactor.Enroll(gnet.NewContext(context.Background(), events), nc)
 	if err != nil {
 		nc.Close()
 		c.loop.load.Add(-1)

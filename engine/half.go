@@ -18,10 +18,10 @@ import (
 // Ender is implemented by a Handler whose connections continue after the peer has ended its side.
 type Ender interface {
 	Handler
-	// OnEnd is called once, when the peer has ended its side and OnData has received all its bytes.
-	// The Handler can write to c and must close it: the engine sets no time limit, and detects that
-	// the peer is gone only when it writes. The connections of other Handlers end with io.EOF;
-	// their output is sent as far as the kernel accepts it.
+	// OnEnd is called once, when the peer has ended its side (FIN or close_notify of TLS) and OnData
+	// has received all its bytes. The Handler can write to c and must close it: the engine sets no
+	// time limit, and detects that the peer is gone only when it writes. The connections of other
+	// Handlers end with io.EOF; their output is sent as far as the kernel accepts it.
 	OnEnd(c *Conn)
 }
 
@@ -69,7 +69,12 @@ func (c *Conn) continueHalf(g gnet.Conn) bool {
 	_, ender := c.handler.(Ender)
 	c.peer, c.unpolled = peerDone, true
 	c.takeBack(g)
-	c.g = c.loop.kernel.detach(c, g)
+	rest := c.loop.kernel.detach(c, g)
+	if s := secureOf(c); s != nil {
+		s.Conn = rest
+	} else {
+		c.g = rest
+	}
 	if ender && c.reading() {
 		c.callOnEnd()
 	}
@@ -77,10 +82,10 @@ func (c *Conn) continueHalf(g gnet.Conn) bool {
 	switch {
 	case c.ended:
 		return false
-	case c.drain == nil && !ender:
+	case c.drain == nil && !ender && (c.reading() || secureOf(c) == nil):
 		return false
 	}
-	h, ok := c.g.(*half)
+	h, ok := rest.(*half)
 	if !ok {
 		return true
 	}
@@ -95,11 +100,15 @@ func (c *Conn) continueHalf(g gnet.Conn) bool {
 
 // callOnEnd calls OnEnd, once.
 func (c *Conn) callOnEnd() {
-	e, ok := c.handler.(Ender)
-	if !ok || c.peer != peerDone || c.Closed() {
+	if c.peer != peerDone || c.Closed() {
 		return
 	}
 	c.peer = peerEndReported
+	e, ok := c.handler.(Ender)
+	if !ok { // close_notify came while c was not read
+		c.markEnded(io.EOF)
+		return
+	}
 	defer c.recoverPanic("OnEnd")
 	e.OnEnd(c)
 }
@@ -112,6 +121,10 @@ func (c *Conn) takeBack(g gnet.Conn) {
 		return
 	}
 	held := c.loop.kernel.held(g)
+	if s := secureOf(c); s != nil {
+		s.takeBack(held)
+		return
+	}
 	out := append(c.loop.buffers.get(len(held)+len(c.out)-c.sent), held...)
 	out = append(out, c.out[c.sent:]...)
 	if c.out != nil {
@@ -123,6 +136,9 @@ func (c *Conn) takeBack(g gnet.Conn) {
 
 // release closes the socket of a conn that has ended.
 func (l *Loop) release(g gnet.Conn) {
+	if s, ok := g.(*secure); ok {
+		g = s.release()
+	}
 	if h, ok := g.(*half); ok {
 		_ = unix.Close(h.fd)
 		return

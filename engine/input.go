@@ -40,7 +40,7 @@ func (c *Conn) offer() {
 		return
 	}
 	rest := c.consume(c.unconsumed[c.taken:])
-	if c.Closed() && !c.hasUndelivered() {
+	if c.Closed() && !c.retained.undelivered() {
 		return // the buffer has been or will be released by teardown
 	}
 	if len(rest) == 0 {
@@ -67,7 +67,7 @@ func (c *Conn) shrink(rest []byte) {
 // input was delivered.
 func (c *Conn) consume(in []byte) (rest []byte) {
 	n := c.callData(in)
-	if c.Closed() && !c.hasUndelivered() {
+	if c.Closed() && !c.retained.undelivered() {
 		return nil
 	}
 	rest = in[min(max(n, 0), len(in)):]
@@ -78,14 +78,11 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 	return rest
 }
 
-// hasUndelivered reports whether c has ended with input that the handler has not received.
-func (c *Conn) hasUndelivered() bool { return c.retained != nil && c.retained.last != nil }
-
 // deliverRemaining passes to the handler the bytes that the peer sent before the connection broke.
 // They may contain whole messages. Without it, the kernel would discard them when a write finds the
 // broken connection before the next read does.
 func (c *Conn) deliverRemaining() {
-	if !c.hasUndelivered() {
+	if !c.retained.undelivered() {
 		return
 	}
 	c.keep(c.retained.last)
@@ -112,8 +109,8 @@ func (c *Conn) Taken() (acked uint64, waiting int) {
 	return acked, c.Buffered() + unacked
 }
 
-// unread returns the number of bytes that were read and that OnData has left.
-func (c *Conn) unread() int { return len(c.unconsumed) - int(c.taken) }
+// Unread returns the number of bytes that were read and that OnData has left.
+func (c *Conn) Unread() int { return len(c.unconsumed) - int(c.taken) }
 
 // keep appends to the unconsumed bytes.
 func (c *Conn) keep(in []byte) {

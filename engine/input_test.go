@@ -223,7 +223,7 @@ func TestOutputOfAPausedConnReadsNothing(t *testing.T) {
 				}
 			}()
 			eventually(t, "something is read", func() (some bool) {
-				on(t, c.Loop(), func() { some = c.unread() > 0 })
+				on(t, c.Loop(), func() { some = c.Unread() > 0 })
 				return some
 			})
 			sent := make([]byte, 24<<20)
@@ -235,7 +235,7 @@ func TestOutputOfAPausedConnReadsNothing(t *testing.T) {
 				t.Error("not what was written")
 			}
 			on(t, c.Loop(), func() {
-				if n := c.unread(); n > pausedInput {
+				if n := c.Unread(); n > pausedInput {
 					t.Errorf("%d bytes were read of a conn that was not to be read", n)
 				}
 				c.Close(nil)

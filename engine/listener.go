@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,10 @@ type ListenOptions struct {
 	// ConnectRate is how many may come in a second from one IPv4 address or IPv6
 	// /64, and twice as many at once. Zero means no limit.
 	ConnectRate int
+	// TLS makes the connections TLS connections. Their Handlers see plaintext only. MaxOutput and
+	// the other limits count plaintext until it is sealed at the end of the turn, and then what the
+	// kernel has not accepted of the sealed bytes.
+	TLS *TLSOptions
 	// Reserve is how many of the process's descriptors are left for other uses, at most half of
 	// them. When no more are free, new connections wait in the kernel's queue.
 	Reserve int
@@ -46,28 +51,30 @@ type ListenerStats struct {
 	Refused      uint64 // Accept returned nil
 	Failed       uint64 // could not be registered with a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
+	TLS          TLSStats
 }
 
 // Listener accepts connections and distributes them over the loops.
 type Listener struct {
 	// Static after Listen.
-	engine             *Engine
-	socket             net.Listener
-	accept             func(netip.AddrPort) Handler
-	conn               ConnOptions
-	maxConns, maxPerIP int           // zero: no limit
-	maxFD              uint64        // higher descriptors are left for other uses
-	stop               chan struct{} // closed by Close
-	done               chan struct{} // closed when the accept goroutine has ended
+	engine *Engine
+	socket net.Listener
+	accept func(netip.AddrPort) Handler
+	maxFD  uint64        // higher descriptors are left for other uses
+	tls    *handshakes   // nil: no TLS
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the accept goroutine has ended
+
+	limits atomic.Pointer[listenLimits] // what it points to is static, except for rate
 
 	// Owned by the accept goroutine.
 	registering []registration // oldest first; bound: connections between
-	rate        *connRate      // nil: no limit
 
 	mu     sync.Mutex
 	closed bool // Guarded by mu.
 	conns  int  // Guarded by mu. Open now.
-	// perIP counts the open connections by address, only if there is a limit. Guarded by mu.
+	// perIP counts the open connections by address, those that came while there was a limit.
+	// Guarded by mu.
 	perIP map[netip.Addr]int // bound: connections of a listener
 	stats ListenerStats      // Guarded by mu.
 }
@@ -87,13 +94,11 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if o.Accept == nil {
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
-	err := checkNumbers("ListenOptions",
-		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)},
-		number{"ConnectRate", int64(o.ConnectRate)}, number{"Reserve", int64(o.Reserve)})
+	limits, err := o.limits()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := o.Conn.check("ListenOptions.Conn")
+	secured, err := o.TLS.check()
 	if err != nil {
 		return nil, err
 	}
@@ -102,16 +107,17 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
 	}
 	ln := &Listener{
-		engine:   e,
-		socket:   s,
-		accept:   o.Accept,
-		conn:     conn,
-		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
-		stop:  make(chan struct{}),
-		done:  make(chan struct{}),
-		maxFD: descriptorLimit(o.Reserve),
-		rate:  newConnRate(o.ConnectRate),
-		perIP: make(map[netip.Addr]int),
+		engine: e,
+		socket: s,
+		accept: o.Accept,
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		maxFD:  descriptorLimit(o.Reserve),
+		perIP:  make(map[netip.Addr]int),
+	}
+	ln.limits.Store(limits)
+	if secured != nil {
+		ln.tls = newHandshakes(ln, secured)
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -153,6 +159,9 @@ func (ln *Listener) Stats() ListenerStats {
 	defer ln.mu.Unlock()
 	s := ln.stats
 	s.Conns = ln.conns
+	if ln.tls != nil {
+		s.TLS.Handshaking = len(ln.tls.open)
+	}
 	return s
 }
 
@@ -160,6 +169,7 @@ func (ln *Listener) Stats() ListenerStats {
 func (ln *Listener) run() {
 	defer close(ln.done)
 	defer ln.collectRegistrations(0)
+	defer ln.tls.end()
 	backoff := firstBackoff
 	for {
 		nc, err := ln.socket.Accept()
@@ -196,25 +206,33 @@ func (ln *Listener) run() {
 
 // admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
-	remote := remoteOf(nc)
-	if f := ln.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
+	remote, limits := remoteOf(nc), ln.limits.Load()
+	if f := limits.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
 		ln.update(func(s *ListenerStats) { s.OverRate++ })
 		nc.Close()
 		return
 	}
-	if !ln.acquire(remote) {
+	if ln.tls != nil && !ln.tls.allow() {
+		nc.Close()
+		return
+	}
+	if !ln.acquire(remote, limits) {
 		nc.Close()
 		return
 	}
 	h := ln.callAccept(remote)
 	if h == nil {
 		ln.update(func(s *ListenerStats) { s.Refused++ })
-		ln.release(remote)
+		ln.release(remote, limits.conn.counted)
 		nc.Close()
 		return
 	}
-	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
-	result, err := ln.engine.register(c, nc)
+	if ln.tls != nil {
+		ln.tls.begin(nc, remote, h, &limits.conn)
+		return
+	}
+	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)
+	result, err := ln.engine.register(c, nc, c)
 	if err != nil {
 		ln.registrationFailed(c)
 		return
@@ -264,7 +282,7 @@ func (ln *Listener) collectRegistrations(bound int) {
 
 func (ln *Listener) registrationFailed(c *Conn) {
 	ln.update(func(s *ListenerStats) { s.Failed++ })
-	ln.release(c.remote)
+	ln.release(c.remote, c.options.counted)
 }
 
 func (ln *Listener) update(f func(*ListenerStats)) {

@@ -47,6 +47,51 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Update changes the limits of connections that come later. What it counts stays right when a limit
+// comes and goes.
+func TestUpdateOfLimits(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	ln := serve(t, e, funcs{data: echo}, ListenOptions{})
+	limit := func(o ListenOptions) {
+		t.Helper()
+		if err := ln.Update(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uncounted := dial(t, ln)
+	if !alive(uncounted) {
+		t.Fatal("refused without a limit")
+	}
+	limit(ListenOptions{MaxConns: 1})
+	if alive(dial(t, ln)) {
+		t.Error("a second connection in spite of MaxConns 1")
+	}
+	limit(ListenOptions{MaxPerIP: 1})
+	counted := dial(t, ln)
+	if !alive(counted) || alive(dial(t, ln)) {
+		t.Error("not exactly one was let in since MaxPerIP is 1")
+	}
+	uncounted.Close()
+	eventually(t, "the first connection has ended", func() bool { return ln.Stats().Conns == 1 })
+	if alive(dial(t, ln)) {
+		t.Error("the end of a connection that does not count has freed a place")
+	}
+	limit(ListenOptions{})
+	if !alive(dial(t, ln)) {
+		t.Error("refused although the limit has gone")
+	}
+	counted.Close()
+	if err := ln.Update(ListenOptions{MaxConns: -1}); err == nil {
+		t.Error("a negative limit was accepted")
+	}
+	eventually(t, "no address is counted", func() bool {
+		ln.mu.Lock()
+		defer ln.mu.Unlock()
+		return len(ln.perIP) == 0
+	})
+}
+
 func TestLimitPerIPTellsAddressesApart(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})

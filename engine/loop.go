@@ -49,6 +49,9 @@ type Loop struct {
 	batchAt         int        // next of batch to run
 	fastPolling     bool       // copy of wantsFast that only the loop uses
 	counters        LoopStats
+	sealed          []byte // output of TLS that is on its way to gnet; bound: none, emptied at once
+	plain           []byte // memory for decrypted input, nil before the first TLS connection; bound: none, of fixed size
+	tlsConns        int
 	scheduled       time.Time // when the loop last called runtime.Gosched
 
 	load       atomic.Int32 // conns of the loop and conns being registered with it

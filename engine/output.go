@@ -194,6 +194,12 @@ func (c *Conn) flush() {
 	for c.g.OutboundBuffered() == 0 && !c.retryLater() {
 		p := c.next()
 		if len(p) == 0 {
+			if c.drain != nil && notifies(c) {
+				if c.ended {
+					return
+				}
+				continue
+			}
 			c.flushed()
 			return
 		}
@@ -248,6 +254,10 @@ func (c *Conn) send(p []byte) int {
 // first, and so read a conn that must not be read. Any other error is left to gnet, which closes
 // the connection.
 func (c *Conn) write(p []byte) int {
+	if s := secureOf(c); s != nil {
+		_, _ = s.Write(p)
+		return len(p)
+	}
 	if n, err := c.loop.kernel.write(c.g, p); err == nil {
 		return n
 	}

@@ -36,7 +36,7 @@ func (p poller) set(c *Conn, events uint32) {
 	if p.epoll < 0 || c.g == nil || c.peer != peerSends {
 		return // Pause then only delays OnData, and input is kept up to MaxInput
 	}
-	if c.g.OutboundBuffered() > 0 {
+	if socketOf(c.g).OutboundBuffered() > 0 { // gnet has output
 		events |= unix.EPOLLOUT
 	}
 	fd := c.g.Fd()

@@ -39,8 +39,8 @@ func (r reactorLog) Errorf(format string, args ...any) {
 }
 func (r reactorLog) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
 
-// events receives gnet's callbacks. The context of a gnet.Conn is its *Conn. For the socket by
-// which a loop wakes itself, it is the *Loop.
+// events receives gnet's callbacks. The context of a gnet.Conn is its *Conn, or the *secure below
+// that. For the socket by which a loop wakes itself, it is the *Loop.
 type events struct{}
 
 func (events) OnBoot(gnet.Engine) gnet.Action       { return gnet.None }
@@ -50,6 +50,11 @@ func (events) OnTick() (time.Duration, gnet.Action) { return time.Hour, gnet.Non
 func (events) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	c, ok := g.Context().(*Conn)
 	if !ok {
+		if s, ok := g.Context().(*secure); ok {
+			s.conn.loop.busy = true
+			s.start(g)
+			s.conn.loop.endCallback()
+		}
 		return nil, gnet.None
 	}
 	l := c.loop
@@ -64,9 +69,14 @@ func (events) OnTraffic(g gnet.Conn) gnet.Action {
 	in, _ := g.Next(-1)
 	c, ok := g.Context().(*Conn)
 	if !ok {
-		if l, ok := g.Context().(*Loop); ok {
-			l.wakePending = false
-			l.run()
+		switch x := g.Context().(type) {
+		case *Loop:
+			x.wakePending = false
+			x.run()
+		case *secure:
+			x.conn.loop.busy = true
+			x.receive(in)
+			x.conn.loop.endCallback()
 		}
 		return gnet.None
 	}
@@ -79,7 +89,10 @@ func (events) OnTraffic(g gnet.Conn) gnet.Action {
 
 func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 	c, ok := g.Context().(*Conn)
-	if !ok {
+	s, isTLS := g.Context().(*secure)
+	if isTLS {
+		c, err = s.conn, s.ending(err)
+	} else if !ok {
 		return gnet.None
 	}
 	l := c.loop
@@ -88,6 +101,12 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 	if !isFIN(err) || !c.continueHalf(g) {
 		if err != nil && !c.Closed() && c.retained != nil {
 			c.retained.last = l.kernel.unread(g, c.options.MaxInput)
+			if isTLS {
+				c.retained.last = s.decryptLast(c.retained.last)
+			}
+		}
+		if isTLS && c.g != nil {
+			s.discard()
 		}
 		c.g = nil // do not use it again: the descriptor may be reused
 		c.markEnded(plainEnd(err))

@@ -19,6 +19,10 @@ type retained struct {
 	cuts []int // bound: unsent output of a client
 }
 
+// undelivered reports whether the conn has ended with input that the handler has not received. r
+// may be nil.
+func (r *retained) undelivered() bool { return r != nil && r.last != nil }
+
 // retainSplit is the size of the parts, in bytes, into which a buffer that is never empty is split.
 // Its size is at most six times the waiting bytes, and twice retainSplit.
 const retainSplit = 256 << 10

@@ -28,7 +28,7 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 		}
 		eventually(t, "what is left is there", func() (there bool) {
 			on(t, c.Loop(), func() {
-				there = c.unread() == rest
+				there = c.Unread() == rest
 				if room := cap(c.unconsumed); there && room > max(minBuffer, 4*rest) {
 					t.Errorf("%d bytes are left, in a buffer of %d", rest, room)
 				}

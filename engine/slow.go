@@ -91,6 +91,11 @@ func (c *Conn) stillBlocked(now int64) bool {
 	if c.ended || c.backlog == nil {
 		return false
 	}
+	if s := secureOf(c); s != nil {
+		if s.retry(now); c.ended {
+			return false
+		}
+	}
 	if c.g.OutboundBuffered() == 0 && !c.retryLater() {
 		if c.unpolled {
 			c.loop.poll.pause(c) // gnet enabled reading when it had sent everything
@@ -153,6 +158,10 @@ func (c *Conn) account() {
 // waiting bytes, as it does above MaxBuffered. Peers that do not read must not keep new connections
 // out forever.
 const overloadTime = 10 * time.Second
+
+// IsSlow reports whether output of c waits because the peer does not read fast enough. Output of
+// the present turn does not count. Loop only.
+func IsSlow(c *Conn) bool { return c.slow }
 
 // Overloaded reports whether more than three quarters of Config.MaxBuffered are waiting, or were
 // waiting and the sum has not fallen to half since. No new connections should then be accepted. Any

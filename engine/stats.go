@@ -10,6 +10,8 @@ type LoopStats struct {
 	BufferedBytes  int
 	Overloaded     bool   // now: see Loop.Overloaded
 	OverloadEvents uint64 // times that the loop became overloaded
+	TLSConns       int    // open now, of Conns
+	TLSErrors      uint64 // connections closed with ErrTLS
 	Timers         int    // scheduled now
 	TimersFired    uint64
 	Turns          uint64 // ended turns
@@ -34,7 +36,7 @@ type LoopStats struct {
 // Stats returns the loop's stats. Loop only; other goroutines post a function that calls it.
 func (l *Loop) Stats() LoopStats {
 	s := l.counters
-	s.Conns, s.SlowConns, s.Timers = l.count, len(l.blocked), l.timers.count
+	s.Conns, s.SlowConns, s.Timers, s.TLSConns = l.count, len(l.blocked), l.timers.count, l.tlsConns
 	s.BufferedBytes, s.Overloaded, s.BufferBytes = l.buffered, l.Overloaded(), l.buffers.held
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,7 +44,7 @@ func (l *Loop) offerYielded() {
 		if c.Closed() || c.paused { // Resume arranges that the rest is offered
 			continue
 		}
-		before := c.unread()
+		before := c.Unread()
 		c.offered = true
 		c.offer()
 		c.offered = false
@@ -52,7 +52,7 @@ func (l *Loop) offerYielded() {
 		case c.Closed():
 		case !c.yielded:
 			c.listen()
-		case c.unread() == before: // this turn does no more
+		case c.Unread() == before: // this turn does no more
 			l.yielded.push(yielded{max(l.yieldAt, y.at), y.nth, c})
 			return
 		default:

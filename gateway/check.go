@@ -37,6 +37,7 @@ var rules = [...]rule{
 	link.Evict:    {eviction, 0}, // from other gateways only
 	link.Count:    {targets, link.FlagResult},
 	link.Select:   {selection, link.FlagResult},
+	link.Invoke:   {anything, 0},
 	link.Ping:     {nothing, 0},
 	link.Pong:     {nothing, 0},
 	link.Drain:    {nothing, 0},

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -40,6 +42,9 @@ type Config struct {
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
 	Key []byte
+	// LinkTLS makes the links to workers and other gateways TLS connections, besides the Key. Both
+	// sides of a link must have it. Nil means that nothing is encrypted.
+	LinkTLS *LinkTLS
 	// Loops is the number of event loops, at most 255. Defaults to GOMAXPROCS, or 255 if that is
 	// more.
 	Loops int
@@ -113,11 +118,38 @@ type Config struct {
 	// client is where Pick sends it. A client moves when its worker has handled all its messages, so
 	// none is lost, repeated or overtaken. Defaults to 0: clients stay with their workers.
 	Rebalance int
+	// OnInvoke answers worker.Worker.Invoke: with it the workers share state that is kept in the
+	// gateway's process. The payload is OnInvoke's own, of at most 1 MiB. The answer is sent as it
+	// is, at most 1 MiB. The worker gets the text of an error; it is logged and counted
+	// (InvocationErrors).
+	//
+	// Each call runs on a goroutine of its own and may block. At most 1,024 calls with 16 MiB of
+	// payloads run at a time for each loop; further ones are refused (InvocationsRejected). After 5 s
+	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
+	// keep an answer that it has returned.
+	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
+	// AccessLog gets a line for each connection of a client when it ends: message "access", level
+	// info. It is called on the event loops and must not block. The line has no query, no header
+	// field and no message. Defaults to none.
+	AccessLog *slog.Logger
+	// AccessLogSample is of how many connections one gets a line in AccessLog, chosen at random.
+	// Defaults to 1, every connection.
+	AccessLogSample int
+}
+
+// LinkTLS configures TLS between gateways and workers. Both fields are required.
+type LinkTLS struct {
+	// Server is for the connections that the gateway accepts. Set its ClientAuth to
+	// tls.RequireAndVerifyClientCert, with the ClientCAs: the peers then need a certificate.
+	Server *tls.Config
+	// Client is for the connections that the gateway dials, to other gateways. Without a ServerName
+	// the host of the address is verified.
+	Client *tls.Config
 }
 
 // maxLoops is the number of loops that a client id can name.
@@ -146,6 +178,7 @@ func (c *Config) setDefaults() error {
 	c.MaxGroups = cmp.Or(c.MaxGroups, link.DefaultGroups)
 	c.MaxGroupBytes = cmp.Or(c.MaxGroupBytes, link.DefaultGroupBytes)
 	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
+	c.AccessLogSample = cmp.Or(c.AccessLogSample, 1)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
 	c.DrainDelay = max(c.DrainDelay, 0)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
@@ -181,6 +214,9 @@ func (c *Config) check() error {
 	}
 	if n := customCodecs(c.Listeners); n > maxOwn {
 		return invalid("Listeners", "%d with a Codec: must be at most %d", n, maxOwn)
+	}
+	if c.LinkTLS != nil && (c.LinkTLS.Server == nil || c.LinkTLS.Client == nil) {
+		return invalid("LinkTLS", "must have both Server and Client")
 	}
 	if err := valid.HostPort(c.WorkerAddr); err != nil {
 		return &ConfigError{"WorkerAddr", err}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"runtime"
 	"strings"
 	"testing"
@@ -24,9 +25,13 @@ func TestConfigFields(t *testing.T) {
 			Good: []any{[]ListenerConfig{{URL: "ws://:0"}, {URL: "frame://:0"}}},
 			Bad:  []any{[]ListenerConfig(nil), []ListenerConfig{{}}, make([]ListenerConfig, 1)},
 		},
-		"WorkerAddr":       {Good: []any{"", ":2300", "[::1]:0"}, Bad: []any{"host", ":65536", "ws://:1"}},
-		"Advertise":        {Good: []any{"", "host:1"}, Bad: []any{"host", long + ":1"}},
-		"Key":              {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"WorkerAddr": {Good: []any{"", ":2300", "[::1]:0"}, Bad: []any{"host", ":65536", "ws://:1"}},
+		"Advertise":  {Good: []any{"", "host:1"}, Bad: []any{"host", long + ":1"}},
+		"Key":        {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"LinkTLS": {
+			Good: []any{(*LinkTLS)(nil), &LinkTLS{new(tls.Config), new(tls.Config)}},
+			Bad:  []any{&LinkTLS{Server: new(tls.Config)}, &LinkTLS{Client: new(tls.Config)}},
+		},
 		"Loops":            {Default: int64(min(runtime.GOMAXPROCS(0), 255)), Max: 255},
 		"PinCPUs":          {Good: []any{true}},
 		"Router":           {Good: []any{(func() Router)(nil), RoundRobin}},
@@ -47,7 +52,11 @@ func TestConfigFields(t *testing.T) {
 		"DrainDelay":   {Off: true},
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
+		"Rebalance":    {},
+		"OnInvoke":     {},
 		"Logger":       {},
+
+		"AccessLog": {}, "AccessLogSample": {Default: 1},
 	})
 }
 
@@ -63,21 +72,24 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 	fields := map[string]validtest.Field{
 		"URL": {Good: []any{"ws://:0/chat/*?subprotocol=a"},
-			Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
-		"Codec":        {Bad: []any{netstring{}}}, // of a ws:// URL
-		"Origins":      {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
-		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
-		"Subprotocols": {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
-		"Compress":     {Good: []any{true}},
-		"OnUpgrade":    {},
-		"KeepHeaders":  {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
-		"MaxRequest":   {Default: 8 << 10},
-		"Page":         {},
-		"MaxMessage":   {Default: 1 << 20, Max: 16 << 20},
-		"MaxOutput":    {Default: 1 << 20},
-		"Overflow":     {Max: int64(engine.DropNewest)},
-		"WriteTimeout": {Default: int64(10 * time.Second), Off: true},
-		"MaxConns":     {Off: true}, "MaxPerIP": {Off: true}, "ConnectRate": {Off: true},
+			Bad: []any{"", ":0", "ws://host", "tcp://:0", "tls+ws://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+		"TLS":              {Bad: []any{new(tls.Config)}}, // of a ws:// URL
+		"MaxTLSHandshakes": {Default: 1024},
+		"TLSHandshakeRate": {Off: true},
+		"Codec":            {Bad: []any{netstring{}}}, // of a ws:// URL
+		"Origins":          {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
+		"Hosts":            {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
+		"Subprotocols":     {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
+		"Compress":         {Good: []any{true}},
+		"OnUpgrade":        {},
+		"KeepHeaders":      {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
+		"MaxRequest":       {Default: 8 << 10},
+		"Page":             {},
+		"MaxMessage":       {Default: 1 << 20, Max: 16 << 20},
+		"MaxOutput":        {Default: 1 << 20},
+		"Overflow":         {Max: int64(engine.DropNewest)},
+		"WriteTimeout":     {Default: int64(10 * time.Second), Off: true},
+		"MaxConns":         {Off: true}, "MaxPerIP": {Off: true}, "ConnectRate": {Off: true},
 		"MessageRate": {Off: true}, "ByteRate": {Off: true},
 		"HandshakeTimeout":    {Default: int64(10 * time.Second)},
 		"FirstMessageTimeout": {Off: true},
@@ -87,6 +99,22 @@ func TestListenerConfigFields(t *testing.T) {
 		"Ping":                {Good: []any{"ping"}},
 	}
 	validtest.Fields(t, ListenerConfig{URL: "ws://127.0.0.1:0"}, check, fields)
+
+	// A URL with TLS needs certificates.
+	for url, valid := range map[string]bool{
+		"wss://:0/chat?subprotocol=a": true, "tls+text://:0": true, "tls+json://:0": true, "tls+jsonl://:0": true,
+		"tls+frame://:0": true, "tls+ws://:0": false, "tls+wss://:0": false, "tls+text://:0/chat": false,
+		"tls+tcp://:0": false,
+	} {
+		l := ListenerConfig{URL: url, TLS: new(tls.Config)}
+		if err := check(&l); (err == nil) != valid {
+			t.Errorf("%s with certificates: %v", url, err)
+		}
+		l = ListenerConfig{URL: url}
+		if err := check(&l); err == nil || valid && !strings.Contains(err.Error(), "TLS: ") {
+			t.Errorf("%s without certificates: %v", url, err)
+		}
+	}
 
 	// Fields for WebSockets are refused on other listeners, where they have no effect.
 	for _, l := range []ListenerConfig{

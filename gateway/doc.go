@@ -16,10 +16,10 @@
 //	err = g.Run(ctx) // until ctx ends and the clients have gone
 //
 // The state of a client is owned by its loop: the message path takes no lock and allocates nothing.
-// Router.Pick runs on the loops and must not block. OnUpgrade and Page run on goroutines of their
-// own. A loop that waits for input holds one of the Go runtime's processors for some milliseconds.
-// A program that also does other work, for example runs a worker, needs fewer loops than processors
-// (Config.Loops).
+// Router.Pick runs on the loops and must not block. OnInvoke, OnUpgrade and Page run on goroutines
+// of their own. A loop that waits for input holds one of the Go runtime's processors for some
+// milliseconds. A program that also does other work, for example runs a worker, needs fewer loops
+// than processors (Config.Loops).
 //
 // # How a client ends
 //

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -103,6 +105,25 @@ func ExampleCodec() {
 	payload, _, n, _ := zeros{}.Decode([]byte("one\x00tw"))
 	fmt.Printf("%q of %d bytes, error: %v\n", payload, n, err)
 	// Output: "one" of 4 bytes, error: <nil>
+}
+
+// The workers of a gateway count visits together. A worker calls
+// c.Worker().Invoke(ctx, []byte(page)).
+func ExampleConfig_onInvoke() {
+	var mu sync.Mutex
+	visits := make(map[string]int)
+	onInvoke := func(_ context.Context, page []byte) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		visits[string(page)]++
+		return strconv.AppendInt(nil, int64(visits[string(page)]), 10), nil
+	}
+	_, err := gateway.New(gateway.Config{
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		OnInvoke:  onInvoke,
+	})
+	fmt.Println(err)
+	// Output: <nil>
 }
 
 // Each WebSocket is asked for its token. The worker then knows the client's uid from the start.

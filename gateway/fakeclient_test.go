@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,13 @@ type clientCodec interface {
 // dialClient connects to the listener with the given URL.
 func dialClient(t testing.TB, url string) *fakeClient {
 	t.Helper()
-	c := &fakeClient{t: t, conn: dial(t, hostport(url)), received: make(chan string, 4096)}
+	return newClient(t, url, dial(t, hostport(url)))
+}
+
+// newClient makes a client of a connection to the listener with the given URL.
+func newClient(t testing.TB, url string, conn net.Conn) *fakeClient {
+	t.Helper()
+	c := &fakeClient{t: t, conn: conn, received: make(chan string, 4096)}
 	var in []byte
 	if c.codec = plainCodec(url); c.codec == nil {
 		in = c.upgrade(hostport(url), "/")
@@ -51,7 +58,7 @@ func dialClient(t testing.TB, url string) *fakeClient {
 
 // plainCodec is the codec of a listener without an upgrade, else nil.
 func plainCodec(url string) clientCodec {
-	switch url[:2] {
+	switch strings.TrimPrefix(url, "tls+")[:2] {
 	case "te":
 		return codec.Text{MaxMessage: link.MaxMessage}
 	case "fr":

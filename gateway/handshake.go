@@ -89,6 +89,7 @@ func (s *session) refuseUpgrade(req *codec.Request, response []byte, err error) 
 // refuseHTTP answers a request and ends the connection. req is nil if it could not be parsed.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
 	s.loop.stats.HandshakesRejected++
+	s.loop.access.answered(s, req, statusOf(response))
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }
@@ -110,4 +111,12 @@ func (s *session) refusePath(req *codec.Request) {
 			"fix", "connect to the path of the listener's URL, or end that in /* for all paths below it")
 	}
 	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket on this path"))
+}
+
+// refuseNew sends a new client the reason why it is not accepted, and closes it.
+func (s *session) refuseNew(text string, why link.Reason) {
+	s.loop.stats.HandshakesRejected++
+	s.phase = phaseEnding
+	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
+	s.conn.CloseAfterFlush(closing(why), flushTimeout)
 }

@@ -56,6 +56,16 @@ func (s *session) startDeadline(left, assembled int) {
 	}
 }
 
+// OnPartial implements engine.PartialHandler. What is held of an incomplete TLS record belongs to
+// an incomplete message.
+func (s *session) OnPartial(c *engine.Conn, n int) {
+	if s.phase <= phaseUpgrading {
+		s.startDeadline(c.Unread()+n, s.upgradeBytes())
+		return
+	}
+	s.heldInput(c.Unread() + n)
+}
+
 // addToChecked adds the client to the list that is checked each second.
 func (s *session) addToChecked() {
 	if l := s.loop; s.deadlineAt == 0 {

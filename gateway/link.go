@@ -167,6 +167,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
+	case link.Invoke:
+		k.loop.invocations.start(k, f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
@@ -219,7 +221,7 @@ func (k *workerLink) answer(f *link.Frame) error {
 // also its DETACH. s is nil if the client is unknown.
 func (k *workerLink) acknowledge(s *session, n uint32, left bool) {
 	k.loop.book.Acknowledge(k.delivery, s.client(), n, left)
-	if s != nil && s.pauses != 0 {
+	if s != nil && (s.pauses != 0 || k.loop.sampler.of == s) {
 		s.throttle()
 	}
 }

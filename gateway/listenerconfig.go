@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,11 +23,23 @@ import (
 // says so, and is refused elsewhere.
 type ListenerConfig struct {
 	// URL is the protocol and the host:port: ws://, text://, json://, jsonl:// or frame://, or
-	// tcp:// with a Codec. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are
-	// opened there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means
-	// any. Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets
-	// Subprotocols.
+	// tcp:// with a Codec. With TLS it is wss://, tls+text:// and so on; what is said of ws:// holds
+	// for wss:// too. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are opened
+	// there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means any.
+	// Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets Subprotocols.
 	URL string
+	// TLS has the certificates of a wss:// or tls+...:// URL. Its GetConfigForClient can change
+	// them while the gateway runs. Clients must select http/1.1 if both sides have protocols (ALPN,
+	// RFC 7301).
+	TLS *tls.Config
+	// MaxTLSHandshakes bounds the listener's TLS handshakes at a time. When there are so many, the
+	// oldest one of the address that has most (an IPv6 /64 is one address) is ended when it has
+	// taken 250 ms; until then further connections wait in the kernel. Each may take
+	// HandshakeTimeout. Defaults to 1,024.
+	MaxTLSHandshakes int
+	// TLSHandshakeRate bounds the listener's TLS handshakes that begin in a second, and at once.
+	// Further connections are closed. Defaults to 0, no limit; negative means the same.
+	TLSHandshakeRate int
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners of a gateway have one.
 	Codec Codec
 	// Origins are the hosts whose pages may open a WebSocket, besides the listener's own: host,
@@ -103,7 +116,8 @@ type ListenerConfig struct {
 	// messages count with their size after decompression. Defaults to 0, no limit; negative means
 	// the same.
 	ByteRate int
-	// HandshakeTimeout is how long a WebSocket's opening handshake may take. Defaults to 10 s.
+	// HandshakeTimeout is how long a WebSocket's opening handshake may take, and a TLS handshake
+	// before it. Defaults to 10 s.
 	HandshakeTimeout time.Duration
 	// FirstMessageTimeout is how long a client's first message may take. Defaults to 0, no limit,
 	// since a client may only listen; negative means the same.
@@ -139,7 +153,7 @@ func customCodecs(listeners []ListenerConfig) (n int) {
 // offBelowZeroListener are the fields of a ListenerConfig that may be negative.
 var offBelowZeroListener = []string{
 	"WriteTimeout", "MaxConns", "MaxPerIP", "ConnectRate", "MessageRate", "ByteRate",
-	"FirstMessageTimeout", "MessageTimeout", "Heartbeat",
+	"FirstMessageTimeout", "MessageTimeout", "Heartbeat", "TLSHandshakeRate",
 }
 
 func (l *ListenerConfig) setDefaults() *ConfigError {
@@ -153,7 +167,9 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.MaxMissedPings = cmp.Or(l.MaxMissedPings, 2)
-	for _, limit := range []*int{&l.MaxConns, &l.MaxPerIP, &l.ConnectRate, &l.MessageRate, &l.ByteRate} {
+	l.MaxTLSHandshakes = cmp.Or(l.MaxTLSHandshakes, 1024)
+	for _, limit := range []*int{&l.MaxConns, &l.MaxPerIP, &l.ConnectRate, &l.MessageRate, &l.ByteRate,
+		&l.TLSHandshakeRate} {
 		*limit = max(*limit, 0)
 	}
 	l.FirstMessageTimeout = max(l.FirstMessageTimeout, 0)
@@ -180,12 +196,17 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 // URL's options.
 func (l *ListenerConfig) checkURL() *ConfigError {
 	scheme, rest, ok := strings.Cut(l.URL, "://")
+	protocol, secured := protocolOf(l.URL)
 	switch {
-	case l.Codec != nil && scheme != "tcp":
+	case l.Codec != nil && protocol != "tcp":
 		return invalid("Codec", "%q: only a tcp:// listener has one", l.URL)
-	case l.Codec == nil && (!ok || protocols[scheme] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s",
-			l.URL, meant(scheme, rest, ok))
+	case l.Codec == nil && (!ok || protocols[protocol] == nil):
+		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://, or with TLS "+
+			"wss://, tls+text:// and so on%s", l.URL, meant(scheme, rest, ok))
+	case secured && l.TLS == nil:
+		return invalid("TLS", "%q needs a certificate and its key", l.URL)
+	case !secured && l.TLS != nil:
+		return invalid("TLS", "%q: only a wss:// or tls+...:// listener has it", l.URL)
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
@@ -198,7 +219,7 @@ func (l *ListenerConfig) checkURL() *ConfigError {
 	case err != nil:
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
-	if u.Scheme == "ws" {
+	if protocol == "ws" {
 		return l.takeOptions(u)
 	}
 	if u.Path != "" || u.RawQuery != "" {
@@ -281,6 +302,18 @@ func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
 	return nil
 }
 
+// protocolOf returns the protocol of a listener's URL without TLS, and whether it has TLS.
+func protocolOf(url string) (protocol string, secured bool) {
+	scheme, _, _ := strings.Cut(url, "://")
+	if scheme == "wss" {
+		return "ws", true
+	}
+	if protocol, secured = strings.CutPrefix(scheme, "tls+"); protocol == "ws" && secured {
+		return scheme, false // it has a name of its own
+	}
+	return protocol, secured
+}
+
 // meant suggests a URL for one that is not valid.
 func meant(scheme, rest string, hasScheme bool) string {
 	switch {
@@ -290,8 +323,10 @@ func meant(scheme, rest string, hasScheme bool) string {
 		return fmt.Sprintf(": for WebSocket write ws://%s", scheme)
 	}
 	switch strings.ToLower(scheme) {
-	case "wss", "https":
-		return fmt.Sprintf(": TLS ends at a proxy in front of the gateway, which listens on ws://%s", rest)
+	case "wss", "https", "tls+ws":
+		return fmt.Sprintf(": for WebSocket and its page over TLS write wss://%s", rest)
+	case "tls", "ssl", "tls+tcp":
+		return fmt.Sprintf(": for lines of text over TLS write tls+text://%s", rest)
 	case "http", "websocket", "ws":
 		return fmt.Sprintf(": for WebSocket and its page write ws://%s", rest)
 	case "tcp", "telnet", "line", "lines":

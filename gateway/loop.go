@@ -51,14 +51,18 @@ type loop struct {
 	// clients that are closed at the next heartbeat unless they respond.
 	ackedBytes   map[*session]uint64 // by client; bound: lists of clients
 	turns        turns
+	sampler      sampler
 	upgrades     upgrades
+	invocations  invocations
 	seconds      uint32 // ticks, from 1
+	uptime       uint32 // seconds since the gateway's start, set at each tick
 	tick         engine.Timer
 	tokens       *rand.ChaCha8
 	fan          fanout
 	out          []byte // scratch: control replies of codecs
 	rows         []byte // scratch: replies; bound: an answer
 	stats        LoopStats
+	access       accessLog
 	closes       [link.ReasonRefused + 1]uint64 // connections, by reason
 	closingConns int                            // connections of clients that the gateway has closed
 	linked       int                            // connections of workers and other gateways
@@ -85,6 +89,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
 		ackedBytes: make(map[*session]uint64),
 		tokens:     rand.NewChaCha8(seed),
+		access:     newAccessLog(&g.cfg),
 		seconds:    1,
 	}
 	l.book.Init((*deliveryHost)(l), deliveryLimits(&g.cfg))
@@ -100,6 +105,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.seconds++
+	l.uptime = uint32(l.el.Now().Sub(l.g.started) / time.Second)
 	l.drainInbox()
 	l.inbox.trim()
 	l.cutOverdue()
@@ -121,6 +127,8 @@ func (l *loop) open(s *session) {
 		l.sessions = append(l.sessions, nil)
 	}
 	l.sessions[s.delivery.Slot] = s
+	s.since = l.uptime
+	s.delivery.Note = l.uptime
 	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.delivery.Slot, l.tokens.Uint64())
 }
 

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"time"
+
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // lossLogEvery is the interval at which a gateway logs what it has refused, dropped or closed.
@@ -31,6 +33,9 @@ var losses = []loss{
 	{"joins-rejected", func(s *Stats) uint64 { return s.JoinsRejected }},
 	{"queries-rejected", func(s *Stats) uint64 { return s.QueriesRejected }},
 	{"queries-partial", func(s *Stats) uint64 { return s.QueriesPartial }},
+	{"invocations-rejected", func(s *Stats) uint64 { return s.InvocationsRejected }},
+	{"invocation-errors", func(s *Stats) uint64 { return s.InvocationErrors }},
+	{"invocation-timeouts", func(s *Stats) uint64 { return s.InvocationTimeouts }},
 	{"detaches-undelivered", func(s *Stats) uint64 { return s.DetachesUndelivered }},
 	{"half-closes-unanswered", func(s *Stats) uint64 { return s.HalfClosesUnanswered }},
 	{"slow-consumer-closes", func(s *Stats) uint64 { return s.SlowConsumerCloses }},
@@ -48,6 +53,11 @@ var losses = []loss{
 	{"upgrade-timeouts", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
 	{"connections-rejected", (*Stats).refusedConnections},
 	{"handshake-timeouts", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
+	{"tls-handshakes-failed", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.Failed })},
+	{"tls-handshakes-timed-out", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.TimedOut })},
+	{"tls-handshakes-evicted", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.Evicted })},
+	{"tls-handshakes-over-rate", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.OverRate })},
+	{"tls-errors", func(s *Stats) uint64 { return s.TLSErrors }},
 	{"pages-rejected", func(s *Stats) uint64 { return s.PagesRejected }},
 	{"page-errors", func(s *Stats) uint64 { return s.PageErrors }},
 	{"page-timeouts", func(s *Stats) uint64 { return s.PageTimeouts }},
@@ -65,6 +75,16 @@ func (s *Stats) refusedConnections() uint64 {
 		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
 	}
 	return n
+}
+
+// tlsHandshakes returns the sum of a counter of TLS handshakes over all listeners.
+func tlsHandshakes(of func(*engine.TLSStats) uint64) func(*Stats) uint64 {
+	return func(s *Stats) (n uint64) {
+		for i := range s.Listeners {
+			n += of(&s.Listeners[i].TLS)
+		}
+		return n
+	}
 }
 
 // lossLog logs the losses, in one line if there were any.

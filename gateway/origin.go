@@ -41,7 +41,7 @@ func (s *session) originRejected(what string, req *codec.Request, fix string) {
 	g := s.loop.g
 	s.loop.stats.OriginsRejected++
 	if g.clientLogs.Allow() {
-		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")),
+		g.log.Warn(what, "origin", brief(withoutUser(req.Header("Origin"))), "host", brief(withoutUser(req.Header("Host"))),
 			"remote", s.remote(), "fix", fix)
 	}
 }
@@ -53,6 +53,19 @@ func allowOrigin(origin string) string {
 		return `it has no valid host: only --origin "*" accepts it, and with it every page`
 	}
 	return "allow it with --origin " + u.Host + " (ListenerConfig.Origins)"
+}
+
+// withoutUser replaces the user and password in an origin or host, which browsers do not send.
+func withoutUser(name string) string {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return name
+	}
+	scheme, _, ok := strings.Cut(name[:at], "://")
+	if !ok {
+		return "***" + name[at:]
+	}
+	return scheme + "://***" + name[at:]
 }
 
 // isPlainHost reports whether a host name from a request can be put into a command line that is

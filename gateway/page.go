@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func (s *session) page(req *codec.Request) {
 		s.refuseHost(req)
 		return
 	}
-	r, err := httpRequest(req, s.remote())
+	r, err := httpRequest(req, s.remote(), s.conn.TLS())
 	if err != nil {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
@@ -66,6 +67,7 @@ func (s *session) page(req *codec.Request) {
 			if w.failed {
 				l.stats.PageErrors++
 			}
+			l.access.answered(s, req, statusOf(b.B))
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), flushTimeout)
@@ -77,7 +79,7 @@ func (s *session) page(req *codec.Request) {
 func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil || w.full {
-			g.log.Error("page failed", "target", r.RequestURI, "too-large", w.full, "panic", p)
+			g.log.Error("page failed", "path", brief(r.URL.Path), "too-large", w.full, "panic", p)
 			w.body.Reset()
 			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body, failed: true}
 		}
@@ -85,7 +87,8 @@ func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
+// httpRequest returns req as a request of package net/http. state is nil without TLS.
+func httpRequest(req *codec.Request, remote string, state *tls.ConnectionState) (*http.Request, error) {
 	u, err := url.ParseRequestURI(req.Target)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: request target: %w", err)
@@ -93,7 +96,7 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 	r := &http.Request{
 		Method: req.Method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header), Body: http.NoBody, Host: req.Header("Host"),
-		RemoteAddr: remote, RequestURI: req.Target,
+		RemoteAddr: remote, RequestURI: req.Target, TLS: state,
 	}
 	for name, value := range req.Headers() {
 		r.Header.Add(name, value)

@@ -59,6 +59,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 	if err != nil {
 		return err
 	}
+	conn = p.loop.g.cfg.LinkTLS.dialled(conn, *p.addr.Load())
 	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	g := p.loop.g
 	hello, err := link.Connect(conn, g.cfg.Key, link.WorkerHello{
@@ -78,6 +79,14 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{
 		MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true,
 	})
+}
+
+// dialled returns conn, a connection to another gateway at addr, with TLS. t may be nil.
+func (t *LinkTLS) dialled(conn net.Conn, addr string) net.Conn {
+	if t == nil {
+		return conn
+	}
+	return engine.TLSClient(conn, link.ServerName(t.Client, addr))
 }
 
 // helloID identifies this end of the link: the gateway, the loop and the outbox.

@@ -34,7 +34,7 @@ func reasonOf(err error) link.Reason {
 		return link.ReasonDraining
 	case errors.Is(err, engine.ErrPanic):
 		return link.ReasonInternal
-	case errors.Is(err, codec.ErrProtocol), errors.Is(err, codec.ErrDocument):
+	case errors.Is(err, codec.ErrProtocol), errors.Is(err, codec.ErrDocument), errors.Is(err, engine.ErrTLS):
 		return link.ReasonProtocol
 	}
 	return link.ReasonNetwork

@@ -95,6 +95,7 @@ func (s *session) probe(req *codec.Request) bool {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++
+	l.access.forget(s)
 	_ = s.conn.Write(answerTo(req, codec.Status(status, "")))
 	s.end(link.ReasonPeer)
 	return true

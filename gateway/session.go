@@ -30,7 +30,7 @@ type session struct {
 
 	// The fields that each message uses stand together, because the sessions of a loop do not fit
 	// into the processor's caches.
-	delivery delivery.Client // its messages, its worker and its slot
+	delivery delivery.Client // its messages, its worker and its slot; Note: the loop's uptime when bytes last came
 	pace     *pace           // nil: no rate limit
 	// partial is how many bytes of an incomplete message are held. While the client is not read it
 	// counts only those in the codec.
@@ -51,6 +51,7 @@ type session struct {
 	lis        *listener // static
 	request    string    // static; WebSocket: request target and header fields, encoded as in an attachment
 	deadlineAt uint32    // 1 + its index in loop.deadlines; 0: it is not in the list
+	since      uint32    // static; the loop's uptime when the client opened
 }
 
 // token is the number that, together with the slot, identifies the client in frames.
@@ -65,6 +66,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
+	s.loop.access.begin(s)
 	if s.loop.slotsFull() {
 		s.loop.stats.SlotsExhausted++
 		s.phase = phaseEnding
@@ -86,14 +88,6 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 }
 
-// refuseNew sends a new client the reason why it is not accepted, and closes it.
-func (s *session) refuseNew(text string, why link.Reason) {
-	s.loop.stats.HandshakesRejected++
-	s.phase = phaseEnding
-	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), flushTimeout)
-}
-
 // open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
 // nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *identity) {
@@ -108,6 +102,8 @@ func (s *session) open(id *identity) {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
 	l.stats.Opened++
+	l.access.opened(s)
+	logConnect(s)
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// The first heartbeat comes at a random time, so that clients which connect together are
@@ -122,7 +118,7 @@ func (s *session) open(id *identity) {
 
 // OnData implements engine.Handler. It decodes all input that has come.
 func (s *session) OnData(_ *engine.Conn, in []byte) int {
-	s.pulse |= alive
+	s.pulse, s.delivery.Note = s.pulse|alive, s.loop.uptime
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -219,9 +215,11 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 	l := s.loop
 	l.closes[s.reason]++
+	l.access.end(s)
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
+	logDisconnect(s)
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
@@ -244,6 +242,10 @@ func (s *session) forward(payload []byte, flags uint8) {
 	} else {
 		b.Enqueue(&s.delivery, payload, flags)
 	}
+	if s.loop.stats.MessagesIn%sampleEvery == 0 {
+		queued, _ := s.delivery.Queued()
+		s.loop.sampler.begin(s, s.delivery.Last(), queued)
+	}
 	s.throttle()
 }
 
@@ -254,6 +256,7 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
+	s.loop.sampler.check(s, s.delivery.Handled())
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case !s.delivery.IsHandled():

@@ -83,6 +83,15 @@ type LoopStats struct {
 	// QueriesPartial are queries answered in part, because a loop of the gateway did not reply in
 	// time.
 	QueriesPartial uint64
+	// Invocations are calls of Config.OnInvoke.
+	Invocations uint64
+	// InvocationsRejected are INVOKEs of workers that were refused, because 1,024 calls were running
+	// on the loop, or their payloads took 16 MiB, or the gateway has no OnInvoke.
+	InvocationsRejected uint64
+	// InvocationErrors are calls of OnInvoke that have returned an error or have panicked.
+	InvocationErrors uint64
+	// InvocationTimeouts are calls of OnInvoke that have ended because they took longer than 5 s.
+	InvocationTimeouts uint64
 	// ReadPauses is how often a client was not read because it had too many unacknowledged bytes.
 	ReadPauses uint64
 	// QueueFull is how often the queues of a loop reached Config.MaxQueueBytes.
@@ -146,8 +155,13 @@ type LoopStats struct {
 	HalfClosesUnanswered uint64
 	// RateLimited is how often a client was not read because it had sent too fast.
 	RateLimited uint64
-	// PartialBytes are bytes held of incomplete messages.
+	// PartialBytes are bytes held of incomplete messages, and of incomplete TLS records.
 	PartialBytes int
+	// TLSConns are the connections with TLS, of clients, workers and other gateways.
+	TLSConns int
+	// TLSErrors are connections closed because the peer violated the TLS protocol, or sent an
+	// alert, after the handshake.
+	TLSErrors uint64
 	// MailboxRejects are functions refused because the loop's mailbox was full.
 	MailboxRejects uint64
 	// Panics are panics in callbacks. Each ends a connection, except those in posted functions.
@@ -169,6 +183,13 @@ type Stats struct {
 	WorkerAuthFailures uint64          // peers refused on the port for workers
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
+	// MessageTime is how long messages took from when they were read until their worker had handled
+	// them and the effects were applied. Each loop times one of 64 messages at most, and one at a
+	// time, up to a minute.
+	MessageTime Durations
+	// HandlingTime is MessageTime without the messages that waited for a worker or its credit: the
+	// time of links and handlers.
+	HandlingTime Durations
 }
 
 // ListenerStats are the figures of one listener, including those of refused connections.
@@ -199,6 +220,8 @@ func (g *Gateway) Stats() Stats {
 		for _, w := range s.workerStates {
 			states[w] = struct{}{}
 		}
+		s.message.addTo(&all.MessageTime)
+		s.handling.addTo(&all.HandlingTime)
 	}
 	all.Workers, all.WorkersDraining = 0, 0
 	for w := range states {
@@ -210,10 +233,15 @@ func (g *Gateway) Stats() Stats {
 	return all
 }
 
+// Control returns the Control of the gateway.
+func (g *Gateway) Control() *Control { return &Control{g} }
+
 // snapshot is the last answer of a loop. It does not change.
 type snapshot struct {
 	LoopStats
 	workerStates []workerState // workers with a link to the loop; bound: links that have proved
+	message      durations
+	handling     durations
 }
 
 // workerState is a worker and whether it drains.
@@ -269,7 +297,7 @@ func (l *loop) storeStats() struct{} {
 }
 
 func (l *loop) snapshot() *snapshot {
-	s := &snapshot{LoopStats: l.stats}
+	s := &snapshot{LoopStats: l.stats, message: l.sampler.message, handling: l.sampler.handling}
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
@@ -294,6 +322,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	e := l.el.Stats()
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
+	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
 	return s
 }

@@ -64,6 +64,7 @@ func (n *workerPort) takeOverPort() (predecessor, net.Conn, error) {
 	if err != nil {
 		return predecessor{}, nil, err
 	}
+	conn = n.g.cfg.LinkTLS.dialled(conn, n.g.cfg.WorkerAddr)
 	old, err := n.ask(conn)
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})

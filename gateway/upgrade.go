@@ -60,7 +60,7 @@ type upgrades struct {
 // askUpgrade calls OnUpgrade for the session at once, or when another call has returned. size is
 // that of the request, in bytes.
 func (s *session) askUpgrade(req *codec.Request, size int) {
-	r, err := httpRequest(req, s.remote())
+	r, err := httpRequest(req, s.remote(), s.conn.TLS())
 	if err != nil {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
@@ -103,7 +103,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 			if ctx.Err() != nil {
 				err = errUpgradeLate // whatever it returned
 			}
-			l.postUpgrade(func() { l.upgraded(u, &own, err) })
+			l.post(func() { l.upgraded(u, &own, err) })
 		}()
 		var id Identity
 		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
@@ -117,9 +117,9 @@ var (
 	errUpgradeLate  = errors.New("OnUpgrade took too long")
 )
 
-// postUpgrade runs f on the loop. It waits while the mailbox is full, because the call would
-// otherwise count as running for ever.
-func (l *loop) postUpgrade(f func()) {
+// post runs f, which follows a call of the embedder's code, on the loop. It waits while the mailbox
+// is full, because the call would otherwise count as running for ever.
+func (l *loop) post(f func()) {
 	for errors.Is(l.el.Post(f), engine.ErrMailboxFull) {
 		time.Sleep(time.Millisecond)
 	}
@@ -187,7 +187,7 @@ func (u *upgrade) answer(id *identity, err error) {
 	default:
 		l.stats.UpgradeErrors++
 		if l.g.clientLogs.Allow() {
-			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(head.Target), "remote", s.remote())
+			l.g.log.Error("OnUpgrade failed", "err", err, "path", brief(head.Path()), "remote", s.remote())
 		}
 		s.refuseHTTP(head, codec.Status(http.StatusInternalServerError, ""))
 	}

@@ -31,8 +31,14 @@ var echo = onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 // runWorker runs a real worker until the test ends.
 func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second,
-		Logger: slog.New(slog.DiscardHandler)}, h)
+	return runWorkerWith(t, worker.Config{Gateways: []string{g.WorkerAddr()}}, h)
+}
+
+// runWorkerWith is runWorker with a configuration.
+func runWorkerWith(t testing.TB, cfg worker.Config, h worker.Handler) *worker.Worker {
+	t.Helper()
+	cfg.DrainTimeout, cfg.Logger = time.Second, slog.New(slog.DiscardHandler)
+	w, err := worker.New(cfg, h)
 	if err != nil {
 		t.Fatal(err)
 	}

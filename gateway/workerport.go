@@ -121,12 +121,16 @@ func (n *workerPort) evict() time.Duration {
 }
 
 // hello authenticates a peer, and registers its connection with the loop that it is for.
-func (n *workerPort) hello(conn net.Conn) {
+func (n *workerPort) hello(raw net.Conn) {
 	defer n.wg.Done()
 	defer func() { <-n.hellos }()
-	if !n.admit(conn) {
-		_ = conn.Close()
+	if !n.admit(raw) {
+		_ = raw.Close()
 		return
+	}
+	conn := raw
+	if c := n.g.cfg.LinkTLS; c != nil {
+		conn = engine.TLSServer(raw, c.Server) // its handshake is a part of the hello
 	}
 	var to *loop
 	hello, err := link.Accept(conn, n.g.cfg.Key, func(h link.WorkerHello) (link.GatewayHello, error) {
@@ -134,7 +138,7 @@ func (n *workerPort) hello(conn net.Conn) {
 		to = l
 		return answer, err
 	})
-	n.release(conn)
+	n.release(raw)
 	if err == nil {
 		err = n.serve(conn, hello, to)
 	}
@@ -237,7 +241,8 @@ func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, er
 		return link.GatewayHello{}, nil, errLoop
 	}
 	return link.GatewayHello{
-		ID: g.cfg.ID, Epoch: g.epoch, Loops: uint16(len(g.loops)), Loop: i,
+		Invokes: g.cfg.OnInvoke != nil,
+		ID:      g.cfg.ID, Epoch: g.epoch, Loops: uint16(len(g.loops)), Loop: i,
 		MaxFrame: link.MaxFrame, Heartbeat: g.cfg.LinkHeartbeat, Name: g.cfg.Name, Advertise: g.cfg.Advertise,
 	}, g.loops[i], nil
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -55,6 +57,43 @@ func (l *loop) noteWorkers() {
 		default: // a notification is pending
 		}
 	}
+}
+
+// These are the reasons of Readiness.
+var (
+	errDraining   = errors.New("the gateway drains")
+	errOverloaded = errors.New("all event loops are overloaded")
+)
+
+// Readiness returns nil if load balancers should send new clients to this gateway. Otherwise the
+// error says why not: it does not listen yet, drains, has an event loop without a worker, or is
+// overloaded. Any goroutine may call it.
+func (g *Gateway) Readiness() error {
+	if !g.isReady() {
+		return ErrNotRunning
+	}
+	if g.Draining() {
+		return errDraining
+	}
+	without, overloaded := 0, 0
+	for _, l := range g.loops {
+		if !l.hasWorkers.Load() {
+			without++
+		}
+		if l.el.Overloaded() {
+			overloaded++
+		}
+	}
+	switch len(g.loops) {
+	case without:
+		return errors.New("no worker is connected")
+	case overloaded:
+		return errOverloaded
+	}
+	if without > 0 {
+		return fmt.Errorf("%d of %d event loops have no worker", without, len(g.loops))
+	}
+	return nil
 }
 
 // watchWorkers logs that there is no worker, until ctx ends.

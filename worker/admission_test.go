@@ -176,7 +176,7 @@ func TestPendingClientsReceiveNoBroadcasts(t *testing.T) {
 // gateway applies the acknowledgements of a UNIT last.
 func TestAdmissionEndsAUnit(t *testing.T) {
 	t.Parallel()
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Publish(worker.Everyone(), m) })
 	greeter := echo
 	greeter.Connect = func(_ context.Context, c worker.Call) error {

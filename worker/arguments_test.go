@@ -80,6 +80,10 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 				func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) },
 			},
 		},
+		"CloseCode": {worker.ErrInvalid: {
+			func(c worker.Call) { c.CloseCode(1000, "x") },
+			func(c worker.Call) { c.CloseCode(1008, m.long) },
+		}},
 		"SetAttrs":   {worker.ErrEmpty: {func(c worker.Call) { c.SetAttrs(map[string]string{"": "v"}) }}},
 		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
 	}
@@ -160,6 +164,7 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 			worker.ErrEmpty:   {w.Leave(ctx, worker.Client(id), "")},
 			worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
 		},
+		"Invoke":   {worker.ErrTooBig: {only(w.Invoke(ctx, m.large.Data))}},
 		"SetAttrs": {}, "MergeAttrs": {}, "CompareAndSet": {},
 	}
 	add := func(name string, err error) {

@@ -71,3 +71,36 @@ func TestManyBlock(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// When MaxBlockedCalls handlers block, all further events wait until one returns. The gauge and the
+// log say so.
+func TestBlockedCallsAreBounded(t *testing.T) {
+	t.Parallel()
+	const most, clients = 10, 50
+	var logs lockedBuffer
+	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	g := workertest.NewWithConfig(t, onMessage(func(c worker.Call, m worker.Message) {
+		<-release
+		c.Send(m)
+	}), worker.Config{MaxBlockedCalls: most, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	t.Cleanup(let) // the worker does not end before its handlers
+	var all []*workertest.Client
+	for range clients {
+		c := g.Dial(workertest.Request{})
+		c.Send("1")
+		c.Send("2")
+		all = append(all, c)
+	}
+	waitFor(t, "all but some clients to wait", func() bool {
+		s := g.Worker().Stats()
+		return s.Blocked >= most && s.Blocked <= most+1 && s.Blocked+s.Waiting == clients
+	})
+	waitFor(t, "the log to say so", func() bool { return strings.Contains(logs.String(), "as many calls block as may") })
+	let()
+	for _, c := range all {
+		c.Expect("1")
+		c.Expect("2")
+	}
+	waitFor(t, "nothing to wait", func() bool { s := g.Worker().Stats(); return s.Blocked == 0 && s.Waiting == 0 })
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -30,15 +31,15 @@ type Call struct {
 }
 
 // ID returns the client's id.
-func (c Call) ID() ClientID { return c.s.id }
+func (c Call) ID() ClientID { return *c.s.id() }
 
 // Worker returns the worker that runs the handler.
 func (c Call) Worker() *Worker { return c.s.link.w }
 
 // UID returns the uid that the client is bound to, or "".
 func (c Call) UID() string {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.s.Mu.Lock()
+	defer c.s.Mu.Unlock()
 	return c.s.known.uid
 }
 
@@ -80,8 +81,8 @@ func (c Call) Attrs() iter.Seq2[string, string] {
 // Version returns the version of the client's attributes. It increases with each change.
 // Worker.CompareAndSet compares it.
 func (c Call) Version() uint32 {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.s.Mu.Lock()
+	defer c.s.Mu.Unlock()
 	return c.s.known.version
 }
 
@@ -90,7 +91,7 @@ func (c Call) Send(m Message) {
 	var room [64]byte
 	key, err := m.appendKey(room[:0])
 	var f link.Frame
-	c.s.id.address(&f, link.Send, m.flags())
+	c.s.id().address(&f, link.Send, m.flags())
 	c.add("Send", &f, key, m.Data, err)
 }
 
@@ -108,7 +109,7 @@ func (c Call) Publish(t Target, m Message) {
 	code, head, err := t.publish(room[:0], &m)
 	f := link.Frame{Type: link.Publish, Flags: m.flags() | link.FlagFar, Code: code}
 	c.add("Publish", &f, head, m.Data, err)
-	if t.kind == targetEveryone && c.isConnecting() && !slices.Contains(t.except, c.s.id) {
+	if t.kind == targetEveryone && c.isConnecting() && !slices.Contains(t.except, *c.s.id()) {
 		c.Send(m)
 	}
 }
@@ -144,6 +145,19 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 
 // Close closes the client's connection after everything sent to it has been written.
 func (c Call) Close() { c.command("Close", link.Kick, 0, nil, nil) }
+
+// CloseCode is Close with the reason that the client receives: a WebSocket is closed with code and
+// text, and other clients receive {"type":"sluice.closed","reason":"refused"} with both. The
+// arguments are those of Refuse. Messages of the client that wait for their handler are discarded.
+// Handler.Close gets ReasonRefused.
+func (c Call) CloseCode(code int, text string) {
+	err := Refuse(code, text)
+	var payload []byte
+	if r, ok := errors.AsType[*refusal](err); ok {
+		payload, err = r.payload(), nil
+	}
+	c.command("CloseCode", link.Kick, link.FlagRefused, payload, err)
+}
 
 // CloseNow closes the client's connection at once. Data that has not been written is lost.
 func (c Call) CloseNow() { c.command("CloseNow", link.Kick, link.FlagNow, nil, nil) }
@@ -195,9 +209,9 @@ func (c Call) MergeAttrs(attrs map[string]string) { c.set("MergeAttrs", attrs, l
 func (c Call) Flush(ctx context.Context) error {
 	s := c.s
 	s.aboutToBlock()
-	s.mu.Lock()
+	s.Mu.Lock()
 	if !s.runs(c) {
-		s.mu.Unlock()
+		s.Mu.Unlock()
 		s.noteLateUse()
 		return ErrCallEnded
 	}
@@ -207,13 +221,13 @@ func (c Call) Flush(ctx context.Context) error {
 		frames = s.unit.cut()
 		s.commit()
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if err == nil {
 		err = s.link.sendFrames(ctx, frames)
 	}
 	if err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		if s.runs(c) {
 			s.failCall(err)
 		}
@@ -224,7 +238,7 @@ func (c Call) Flush(ctx context.Context) error {
 // command adds a command about the client. If err is not nil the call fails.
 func (c Call) command(method string, t link.Type, flags uint8, payload []byte, err error) {
 	var f link.Frame
-	c.s.id.address(&f, t, flags)
+	c.s.id().address(&f, t, flags)
 	c.add(method, &f, nil, payload, err)
 }
 
@@ -235,7 +249,7 @@ func (c Call) add(method string, f *link.Frame, head, body []byte, err error) {
 		err = ErrTooBig
 	}
 	s := c.s
-	s.mu.Lock()
+	s.Mu.Lock()
 	runs := s.runs(c)
 	if runs && err == nil {
 		err = s.unit.add(f, head, body)
@@ -243,7 +257,7 @@ func (c Call) add(method string, f *link.Frame, head, body []byte, err error) {
 	if runs && err != nil {
 		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if !runs {
 		s.noteLateUse()
 	}
@@ -253,7 +267,7 @@ func (c Call) add(method string, f *link.Frame, head, body []byte, err error) {
 func (c Call) setUID(method string, t link.Type, flags uint8, uid string, err error) {
 	c.change(method, err, func(s *session, u *unit) error {
 		var f link.Frame
-		s.id.address(&f, t, flags|link.FlagOwn)
+		s.id().address(&f, t, flags|link.FlagOwn)
 		if err := u.add(&f, nil, append(binary.BigEndian.AppendUint32(nil, s.known.uidVersion), uid...)); err != nil {
 			return err
 		}
@@ -273,7 +287,7 @@ func (c Call) set(method string, attrs map[string]string, flags uint8) {
 			return ErrTooBig
 		}
 		var f link.Frame
-		s.id.address(&f, link.Set, flags|link.FlagOwn)
+		s.id().address(&f, link.Set, flags|link.FlagOwn)
 		if err := u.add(&f, nil, versioned(s.known.version, list)); err != nil {
 			return err
 		}
@@ -288,7 +302,7 @@ func (c Call) set(method string, attrs map[string]string, flags uint8) {
 // the call fails instead.
 func (c Call) change(method string, err error, f func(*session, *unit) error) {
 	s := c.s
-	s.mu.Lock()
+	s.Mu.Lock()
 	runs := s.runs(c)
 	if runs && err == nil {
 		err = f(s, s.unit)
@@ -296,7 +310,7 @@ func (c Call) change(method string, err error, f func(*session, *unit) error) {
 	if runs && err != nil {
 		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if !runs {
 		s.noteLateUse()
 	}
@@ -305,8 +319,8 @@ func (c Call) change(method string, err error, f func(*session, *unit) error) {
 // isConnecting reports whether this is the call of Connect, so that the gateway has not admitted
 // the client yet.
 func (c Call) isConnecting() bool {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.s.Mu.Lock()
+	defer c.s.Mu.Unlock()
 	return c.s.runs(c) && c.s.connecting
 }
 

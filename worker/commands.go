@@ -112,7 +112,7 @@ func (w *Worker) CompareAndSet(ctx context.Context, id ClientID, version uint32,
 	}
 	r := link.Read(answer)
 	present, now := r.U32(), r.Attributes()
-	if s := sessionOf(ctx); s != nil && s.id == id && !r.Bad() {
+	if s := sessionOf(ctx); s != nil && *s.id() == id && !r.Bad() {
 		s.acceptAttrs(present, now)
 	}
 	return ErrConflict

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,7 +15,7 @@ import (
 )
 
 // Config configures a Worker. Only Gateways is required. Zero selects the default of a number. A
-// negative number is an error, except for SlowHandlerThreshold.
+// negative number is an error, except for SlowHandlerThreshold and MaxBlockedCalls.
 type Config struct {
 	// Gateways are the addresses where gateways accept workers (gateway.Config.WorkerAddr), as
 	// host:port. If two addresses lead to the same gateway, one of them is used.
@@ -23,6 +24,10 @@ type Config struct {
 	// same key, of at least 16 bytes. Without a key a worker can only connect to gateways on its own
 	// machine.
 	Key []byte
+	// TLS makes the links TLS connections, besides the Key. The gateways must have
+	// gateway.Config.LinkTLS then. Without a ServerName the host of the address is verified. Nil
+	// means that nothing is encrypted.
+	TLS *tls.Config
 	// Name is the worker's name in logs, at most 200 bytes. Defaults to the host name.
 	Name string
 	// Build is the version of the business code, at most 200 bytes. Gateways can route by it.
@@ -38,6 +43,11 @@ type Config struct {
 	// MaxDeliveries is how often an event is delivered if its handler returns Retry, between 1 and
 	// 255. Defaults to 5.
 	MaxDeliveries int
+	// MaxBlockedCalls is how many calls may block at once, each of another client. A call that blocks
+	// costs a goroutine of about 8 KiB. When there are as many, all further events wait in order,
+	// and other clients wait too, until a call returns (Stats.Waiting). A call that blocks just then
+	// is allowed in addition, one for each link. Negative means any number. Defaults to 65,536.
+	MaxBlockedCalls int
 	// SlowHandlerThreshold is how long a handler may run before its stack is logged. Negative
 	// disables the log. Defaults to 5 s.
 	SlowHandlerThreshold time.Duration
@@ -77,7 +87,7 @@ func (c *Config) setDefaults() error {
 	invalid := func(field, format string, args ...any) error {
 		return &ConfigError{field, fmt.Errorf(format, args...)}
 	}
-	if field, err := valid.Numbers(c, "SlowHandlerThreshold"); err != nil {
+	if field, err := valid.Numbers(c, "SlowHandlerThreshold", "MaxBlockedCalls"); err != nil {
 		return &ConfigError{field, err}
 	}
 	if len(c.Gateways) == 0 {
@@ -102,6 +112,7 @@ func (c *Config) setDefaults() error {
 	c.Weight = cmp.Or(c.Weight, 100)
 	c.Window = cmp.Or(c.Window, 4<<20)
 	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
+	c.MaxBlockedCalls = cmp.Or(c.MaxBlockedCalls, 65_536)
 	c.SlowHandlerThreshold = cmp.Or(c.SlowHandlerThreshold, 5*time.Second)
 	c.QueryTimeout = cmp.Or(c.QueryTimeout, 5*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)

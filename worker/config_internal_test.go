@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
@@ -55,11 +56,13 @@ func TestConfigFields(t *testing.T) {
 			Bad:  []any{[]string(nil), []string{"host"}, []string{":1", "ws://:1"}},
 		},
 		"Key":                  {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"TLS":                  {Good: []any{(*tls.Config)(nil), new(tls.Config)}},
 		"Name":                 {Good: []any{"", "n"}, Bad: []any{long}},
 		"Build":                {Good: []any{"", "b"}, Bad: []any{long}},
 		"Weight":               {Default: 100, Max: 65535},
 		"Window":               {Default: 4 << 20, Min: 64 << 10, Max: 256 << 20},
 		"MaxDeliveries":        {Default: 5, Max: 255},
+		"MaxBlockedCalls":      {Default: 65_536, Off: true},
 		"SlowHandlerThreshold": {Default: int64(5 * time.Second), Off: true},
 		"QueryTimeout":         {Default: int64(5 * time.Second)},
 		"DrainTimeout":         {Default: int64(10 * time.Second)},

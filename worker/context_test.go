@@ -103,7 +103,7 @@ func TestAContextEndsWithTheDrain(t *testing.T) {
 		worker.Config{DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	g.Dial(workertest.Request{}).Send("x")
 	<-begun
-	g.RestartWorker() // fails the test when Run returns an error
+	g.RestartWorker(func() worker.Handler { return worker.Handler{} }) // fails the test when Run returns an error
 	if run, call := <-cause, <-cause; !errors.Is(run, context.Canceled) || !errors.Is(call, worker.ErrDrainTimeout) {
 		t.Errorf("Run's context ended with %v, the call's with %v", run, call)
 	}

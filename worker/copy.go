@@ -37,8 +37,8 @@ func (s *session) refresh(f *link.Frame) error {
 	if !c.End() {
 		return badPayload(f)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.known.update(&o)
 	if s.undo != nil {
 		s.undo.update(&o)
@@ -60,13 +60,13 @@ func (s *session) endUnit() {
 	if s.failed.Load() != nil { // set by a goroutine of the handler while the handler returned
 		s.failed.Store(nil)
 	}
-	s.undo, s.unit = nil, nil
+	s.undo, s.running = nil, false
 }
 
 // attrs returns the attributes that the worker knows. They are never changed in place.
 func (s *session) attrs() []link.Attribute {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	return s.known.attrs
 }
 
@@ -76,8 +76,8 @@ func (s *session) attrs() []link.Attribute {
 // and a command at the end of the unit asks the gateway to send the attributes once it has applied
 // the call's changes.
 func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	o := known{version: version, attrs: attrs, uid: s.known.uid, uidVersion: s.known.uidVersion}
 	if s.undo == nil || s.undo.version == s.known.version || link.Newer(s.undo.version, version) {
 		s.known.update(&o)
@@ -85,9 +85,9 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	}
 	s.undo.version, s.undo.attrs = version, attrs
 	s.known.version, s.known.attrs = version, attrs
-	if s.unit != nil {
+	if s.running {
 		var f link.Frame
-		s.id.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
+		s.id().address(&f, link.Set, link.FlagOwn|link.FlagMerge)
 		_ = s.unit.add(&f, nil, versioned(version-1, nil)) // an outdated version
 	}
 }

@@ -33,6 +33,10 @@
 // instead. If a worker dies or loses its link before it has acknowledged a message, the gateway
 // delivers the message to the next worker, marked Redelivered.
 //
+// Exactly one of Connect and Adopt is called for a client before its first message: Connect if the
+// client has just connected, Adopt if this worker takes over a client that was admitted before.
+// Nothing that the former worker had in memory comes along.
+//
 // Connect admits a client by returning nil. Before that, the client receives no message to
 // Everyone, except one that Connect itself sends. If Connect fails, the client is closed and no
 // other event of it is delivered.

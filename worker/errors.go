@@ -30,6 +30,10 @@ var (
 	ErrPartial = errors.New("worker: partial answer")
 	// ErrRefused is returned when a gateway cannot carry out a command.
 	ErrRefused = errors.New("worker: refused by the gateway")
+	// ErrNoInvoke is returned by Invoke when no gateway has a function for it.
+	ErrNoInvoke = errors.New("worker: no gateway has an OnInvoke")
+	// ErrInvoke is returned by Invoke when the function has failed or has taken too long.
+	ErrInvoke = errors.New("worker: the gateway's OnInvoke has failed")
 	// ErrPanic is wrapped by the error of a call whose handler has panicked or has ended its
 	// goroutine.
 	ErrPanic = errors.New("worker: panic")

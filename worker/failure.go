@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,7 +21,7 @@ func (s *session) panicError(it *item, reason any) error {
 	if reason == nil {
 		msg, err = "handler ended its goroutine", fmt.Errorf("%w: runtime.Goexit", ErrPanic)
 	}
-	w.log.Error(msg, "panic", reason, "event", it.kind.String(), "client", s.id.String(),
+	w.log.Error(msg, "panic", reason, "event", it.kind.String(), "client", s.id().String(),
 		"listener", s.listener, "stack", string(debug.Stack()))
 	return err
 }
@@ -43,7 +42,7 @@ func (s *session) fail(it *item, err error) {
 	if again && it.kind == itemMessage {
 		Call{s, s.calls}.Send(Text(`{"type":"sluice.refused","code":"poison","count":1}`))
 	}
-	if it.kind == itemConnect {
+	if _, refused := errors.AsType[*refusal](err); it.kind == itemConnect || it.kind == itemAdopt && refused {
 		defer s.refuse(err)
 	}
 	if w.handler.Error != nil {
@@ -60,8 +59,8 @@ func (s *session) report(it *item, err error, dead bool) {
 	case dead:
 		w.stats.deadLettered.Add(1)
 		w.log.Error("dead letter: all deliveries of the event have failed", "event", it.kind.String(),
-			"deliveries", w.cfg.MaxDeliveries, "client", s.id.String(), "err", err)
-	case refused && it.kind == itemConnect:
+			"deliveries", w.cfg.MaxDeliveries, "client", s.id().String(), "err", err)
+	case refused && (it.kind == itemConnect || it.kind == itemAdopt):
 		w.stats.refused.Add(1)
 	case errors.Is(err, ErrPanic): // panicError has counted and logged it
 	default:
@@ -72,7 +71,7 @@ func (s *session) report(it *item, err error, dead bool) {
 			level = slog.LevelDebug
 		}
 		if ctx := context.Background(); w.log.Enabled(ctx, level) {
-			w.log.Log(ctx, level, "handler failed", "event", it.kind.String(), "client", s.id.String(),
+			w.log.Log(ctx, level, "handler failed", "event", it.kind.String(), "client", s.id().String(),
 				"listener", s.listener, "err", err, "not-logged", more)
 		}
 	}
@@ -95,18 +94,19 @@ func (s *session) callError(it *item, err error) {
 	}
 }
 
-// refuse closes a client whose Connect has failed. No other event of the client is handled.
+// refuse closes a client whose Connect has failed or whose Adopt has refused it. No other event of
+// the client is handled.
 func (s *session) refuse(err error) {
 	s.refused = true
 	s.stopTimers()
 	var f link.Frame
-	s.id.address(&f, link.Kick, link.FlagRefused)
+	s.id().address(&f, link.Kick, link.FlagRefused)
 	var payload []byte
 	if r, ok := errors.AsType[*refusal](err); ok {
-		payload = append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
+		payload = r.payload()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if s.unit.add(&f, nil, payload) != nil { // Handler.Error has left no room
 		s.unit.discard()
 		_ = s.unit.add(&f, nil, payload)
@@ -116,8 +116,8 @@ func (s *session) refuse(err error) {
 // rollBack discards the effects of the running call and ends it. What is done afterwards belongs to
 // another call.
 func (s *session) rollBack() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.unit.discard()
 	if s.undo != nil {
 		s.known, s.undo = *s.undo, nil
@@ -140,7 +140,7 @@ func (s *session) commit() {
 }
 
 // runs reports whether the call is running. Called with mu.
-func (s *session) runs(c Call) bool { return s.unit != nil && s.calls == c.n }
+func (s *session) runs(c Call) bool { return s.running && s.calls == c.n }
 
 // failCall makes the running call fail when it returns. Called with mu.
 func (s *session) failCall(err error) { s.failed.CompareAndSwap(nil, &err) }
@@ -159,6 +159,6 @@ func (s *session) noteLateUse() {
 	w.stats.late.Add(1)
 	if more, ok := w.lateness.allow(); ok {
 		w.log.Error("effect ignored: its call has ended; use the Worker after a handler has returned",
-			"client", s.id.String(), "not-logged", more, "stack", string(debug.Stack()))
+			"client", s.id().String(), "not-logged", more, "stack", string(debug.Stack()))
 	}
 }

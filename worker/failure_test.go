@@ -47,7 +47,7 @@ func TestPanicTakesBack(t *testing.T) {
 func attachFrame(handled, slot uint32) *link.Frame {
 	return &link.Frame{
 		Type: link.Attach, ID: handled, Slot: slot, Token: 7,
-		Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"}),
+		Payload: link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"}),
 	}
 }
 

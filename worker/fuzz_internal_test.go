@@ -79,10 +79,10 @@ func FuzzGateway(f *testing.F) {
 		at := min(int(cut), len(in))
 		conn := &recorded{pieces: [][]byte{in[:at], in[at:]}}
 		l := newLink(w, conn, "", link.GatewayHello{ID: 1, Loops: 1, MaxFrame: 1 << 16})
-		l.leader.buf = make([]byte, 64) // small, so that it grows
+		l.in.buf = make([]byte, 64) // small, so that it grows
 		w.routes.set(l)
-		w.tasks.Add(1)
-		l.lead()
+		w.exec.Lead(l)
+		<-l.done
 		if n := w.Stats().Panics; n > 0 {
 			t.Fatalf("%d panics", n)
 		}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -30,6 +31,8 @@ type gateway struct {
 	answered bool         // guarded by mu: a gateway has answered
 	kept     map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
 	up       map[int]bool // guarded by mu: loops that have had a link; nil: all have; bound: none, one for each loop
+	helloID  uint32       // guarded by mu: the id in the last hello; 0 before the first one
+	invokes  bool         // guarded by mu: the last hello says that the gateway answers Invoke
 	holder   string       // guarded by mu: the logged address that holds the links to this gateway
 }
 
@@ -184,6 +187,7 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 		_ = conn.Close()
 		return nil, hello, err
 	}
+	g.noteHello(&hello)
 	return conn, hello, nil
 }
 
@@ -195,7 +199,26 @@ func checkLargestFrame(n uint32) error {
 	return nil
 }
 
+// connect dials the gateway. The TLS handshake is made with the first hello.
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := g.dialPlain(ctx)
+	if err != nil || g.w.cfg.TLS == nil {
+		return conn, err
+	}
+	return secureLink{tls.Client(conn, link.ServerName(g.w.cfg.TLS, g.addr)), conn}, nil
+}
+
+// secureLink is a link with TLS.
+type secureLink struct {
+	net.Conn
+	below net.Conn
+}
+
+// Close closes the connection at once, without close_notify: that would wait for a gateway that
+// does not read. The protocol of links has messages of its own for a proper end.
+func (s secureLink) Close() error { return s.below.Close() }
+
+func (g *gateway) dialPlain(ctx context.Context) (net.Conn, error) {
 	if g.w.cfg.Dial != nil {
 		return g.w.cfg.Dial(ctx, g.addr)
 	}
@@ -250,4 +273,18 @@ func (g *gateway) noteUp(loop int) {
 	}
 	g.up = nil
 	g.w.readiness.set(g, settled)
+}
+
+// noteHello records what the gateway at the address has said of itself last.
+func (g *gateway) noteHello(hello *link.GatewayHello) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.helloID, g.invokes = hello.ID, hello.Invokes
+}
+
+// lastHello returns what noteHello has recorded.
+func (g *gateway) lastHello() (id uint32, invokes, answered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.helloID, g.invokes, g.helloID != 0
 }

@@ -14,7 +14,7 @@ import (
 func TestGoexit(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{}, 1)
-	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
+	h := onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "exit":
 			c.Send(worker.Text("must not be received"))
@@ -31,7 +31,8 @@ func TestGoexit(t *testing.T) {
 			c.After(0, func(context.Context, worker.Call) error { runtime.Goexit(); return nil })
 		}
 		c.Send(m)
-	}))
+	})
+	g := workertest.New(t, h)
 	a, b := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
 	a.Send("exit") // on the goroutine that leads
 	a.Send("1")
@@ -64,7 +65,7 @@ func TestGoexit(t *testing.T) {
 	b.Send("6")
 	b.Expect("6")
 	await(t, func() bool { return g.Worker().Stats().Panics == 6 })
-	g.RestartWorker() // no goroutine is missed
+	g.RestartWorker(func() worker.Handler { return h }) // no goroutine is missed
 	a.Send("7")
 	a.Expect("7")
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -10,10 +11,10 @@ import (
 // Handler is the business code of a worker. Every field may be nil. Handler is a struct of
 // functions so that a Middleware can copy it and replace some of them.
 //
-// Connect, Message and Close get the Call of one client. If the function returns nil, its effects
-// are sent to the gateway together with the acknowledgement of the event. If it returns an error,
-// panics or ends its goroutine (runtime.Goexit), its effects are discarded, Error is called, and
-// the event is acknowledged. If it returns Retry(err), the event is delivered again instead.
+// Connect, Adopt, Message and Close get the Call of one client. If the function returns nil, its
+// effects are sent to the gateway together with the acknowledgement of the event. If it returns an
+// error, panics or ends its goroutine (runtime.Goexit), its effects are discarded, Error is called,
+// and the event is acknowledged. If it returns Retry(err), the event is delivered again instead.
 //
 // The context is that of the client, as described in the package documentation. Pass it to
 // everything that the handler waits for.
@@ -24,15 +25,25 @@ type Handler struct {
 	Start func(ctx context.Context, w *Worker) error
 	// Connect is called when a client has connected, before its first message. The client is admitted
 	// when Connect returns nil. When Connect fails, the client is closed: see Refuse.
+	//
+	// Exactly one of Connect and Adopt is called for a client before anything else of it on a link.
+	// Connect means that no worker has admitted the client yet.
 	Connect func(ctx context.Context, c Call) error
+	// Adopt is called when this worker takes over a client that was admitted before, for example
+	// because the worker that had it has ended. It is called before the client's next message, and
+	// before Close if the client has gone meanwhile. A silent client may come with its next message.
+	// Uid, attributes and groups are as they were; timers and everything in the memory of the former
+	// worker are gone. Adopt may do what Connect may do. When it fails, the client stays and its
+	// messages are delivered. Refuse closes it.
+	Adopt func(ctx context.Context, c Call, t Takeover) error
 	// Message is called for each message of a client. m.Data is valid until Message returns.
 	Message func(ctx context.Context, c Call, m Message) error
 	// Close is called when an admitted client has disconnected, after its last message. The uid and
 	// the attributes are still available in c. Messages to the client itself have no effect.
 	Close func(ctx context.Context, c Call, why Reason) error
-	// Error is called when Connect, Message, Close or the function of a Timer has failed, unless
-	// the event is delivered again. The effects of the failed function are discarded and those of
-	// Error are kept. If Error panics, its effects are discarded too.
+	// Error is called when Connect, Adopt, Message, Close or the function of a Timer has failed,
+	// unless the event is delivered again. The effects of the failed function are discarded and those
+	// of Error are kept. If Error panics, its effects are discarded too.
 	Error func(ctx context.Context, c Call, err error)
 	// Stop is called after the last call, or when Run stops waiting for calls that do not return
 	// (ErrHandlersRunning). ctx is never done.
@@ -75,12 +86,12 @@ func (e *retryError) Error() string { return e.err.Error() }
 
 func (e *retryError) Unwrap() error { return e.err }
 
-// Refuse returns the error with which Connect refuses a client. A WebSocket is closed with code and
-// text. code must be 1008 or between 3000 and 4999 (RFC 6455 section 7.4). text is UTF-8 of at most
-// 123 bytes. For other arguments the error wraps ErrInvalid. Clients of other protocols receive
-// {"type":"sluice.closed","reason":"refused"} with code and text. The refusal is counted
+// Refuse returns the error with which Connect or Adopt refuses a client. A WebSocket is closed with
+// code and text. code must be 1008 or between 3000 and 4999 (RFC 6455 section 7.4). text is UTF-8
+// of at most 123 bytes. For other arguments the error wraps ErrInvalid. Clients of other protocols
+// receive {"type":"sluice.closed","reason":"refused"} with code and text. The refusal is counted
 // (Stats.Refused) and not logged. Handler.Error is called, and its effects reach the client before
-// it is closed.
+// it is closed. Nothing else is called for the client, not even Close.
 func Refuse(code int, text string) error {
 	if code != 1008 && (code < 3000 || code > 4999) {
 		return fmt.Errorf("%w: Refuse: code %d: must be 1008 or between 3000 and 4999", ErrInvalid, code)
@@ -94,6 +105,11 @@ func Refuse(code int, text string) error {
 type refusal struct {
 	code uint16
 	text string
+}
+
+// payload returns what a KICK with flag REFUSED carries.
+func (r *refusal) payload() []byte {
+	return append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("worker: refused (%d): %s", r.code, r.text) }

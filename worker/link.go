@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// gwLink is the link to one loop of a gateway. Its leader reads it and runs handlers (dispatch.go).
-// The leader is one goroutine at a time.
+// gwLink is the link to one loop of a gateway. Its leader reads it and runs handlers (read.go). The
+// leader is one goroutine at a time.
 type gwLink struct {
 	// Static after newLink.
 	w         *Worker
@@ -33,8 +33,7 @@ type gwLink struct {
 	ctx    context.Context // parent context of its clients' calls; done when no call can be committed any more
 	cancel context.CancelCauseFunc
 
-	leader leader // owned by the goroutine that leads
-	seen   uint64 // owned by the watchdog: leader.call at the last tick
+	in input // owned by the leader
 
 	clients  atomic.Int32
 	leaving  atomic.Int32 // clients that are gone or have moved, and whose last call has not returned
@@ -69,20 +68,21 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 	}
 	l.ctx, l.cancel = context.WithCancelCause(w.life)
 	l.space.L, l.work.L = &l.mu, &l.mu
-	l.leader.init()
+	l.in.buf = make([]byte, readSize)
 	return l
 }
 
 // start starts the goroutines of the link. When done is closed, the link has ended and its
-// goroutines are about to end, except for handlers that still run. Those are recorded for the next
-// link (linger.go).
+// goroutines are about to end, except for handlers that still run.
 func (l *gwLink) start() {
 	l.w.log.Info("link open", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
-	l.w.watch.addLink(l)
-	l.w.tasks.Add(3)
+	l.w.tasks.Add(2)
 	go l.write()
 	go l.runHeartbeat()
-	go l.lead()
+	l.w.mu.Lock()
+	l.w.led[l] = struct{}{}
+	l.w.mu.Unlock()
+	l.w.exec.Lead(l)
 }
 
 // end closes the link, once. It wakes all goroutines that wait for the link.

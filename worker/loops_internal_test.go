@@ -79,6 +79,7 @@ func TestLoopsChange(t *testing.T) {
 		p.restart(0)
 		keeping.Wait()
 		w.tasks.Wait()
+		w.exec.Wait()
 	}()
 	for _, loops := range []int{4, 1, 3, 2, 5} {
 		p.restart(loops)

@@ -43,7 +43,7 @@ func TestNoOverlapAcrossLinks(t *testing.T) {
 			f.ID, f.Token = numbers[f.Slot], 7
 			b = link.Append(b, &f)
 		}
-		attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+		attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 		add(link.Frame{Type: link.Attach, Slot: 1, Payload: attachment})
 		for range messages {
 			add(link.Frame{Type: link.Message, Slot: 1, Payload: []byte("x")})

@@ -71,7 +71,7 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 		}
 	}
 	for code, q := range questions {
-		errs = append(errs, w.count(ctx, code, q, n))
+		errs = append(errs, q.count(ctx, w, code, n))
 	}
 	return n, errors.Join(errs...)
 }
@@ -112,7 +112,7 @@ func (q *countQuestion) ask(t *Target, i int) {
 }
 
 // count asks all gateways at once and adds their answers to the numbers of the targets.
-func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []int) error {
+func (q *countQuestion) count(ctx context.Context, w *Worker, code uint16, n []int) error {
 	payload, err := keyList(q.keys)
 	if err != nil {
 		return err

@@ -76,19 +76,78 @@ func (l *gwLink) handleReply(f *link.Frame) {
 	q.done <- link.Status(f.Code)
 }
 
-// aboutToBlock hands the leadership of the session's link over if the running call of the session
-// has it, because another goroutine must read the answer. For a nil session it does nothing.
+// aboutToBlock says that the running call of the session is about to wait for a gateway. Another
+// goroutine must read the answer, and earlier effects of the client must go out first. For a nil
+// session it does nothing.
 func (s *session) aboutToBlock() {
 	if s == nil {
 		return
 	}
-	// Load the number of the call before the unit is compared. If the call returns in between,
-	// takeOver finds another number and does nothing to the next call.
-	call := s.link.leader.call.Load()
-	s.mu.Lock()
-	leads := s.unit == &s.link.leader.batch
-	s.mu.Unlock()
-	if leads && call&1 == 1 {
-		s.link.takeOver(call)
+	s.link.w.exec.Block(s)
+	s.Mu.Lock()
+	running, batch := s.running, s.ranIn
+	s.Mu.Unlock()
+	if running { // it is not led any more, so the batch has been pushed or is just being pushed
+		s.link.afterBatch(batch)
 	}
+}
+
+// Invoke calls the function gateway.Config.OnInvoke of a gateway's program, and returns its answer.
+// The function is given the payload, of at most 1 MiB, and its answer has at most 1 MiB. Workers
+// use it for state that all of them share and that outlives them.
+//
+// If several gateways have such a function, all workers must call the same one. So Invoke calls
+// that of the first gateway in Config.Gateways that has one, and no other one when that is
+// disconnected. Until all gateways before that one have answered for the first time, Invoke returns
+// ErrLinkDown.
+//
+// Invoke acts at once, also in a handler. It is not part of the call: if the event is delivered
+// again, the handler calls Invoke again. Message.Key tells a function that it has done something
+// already.
+//
+// The errors are ErrLinkDown, ErrTooBig, ErrNoInvoke if no gateway has such a function, ErrInvoke
+// with the text of the error if the function has failed, and ErrRefused if too many calls of it are
+// running. After an error other than ErrTooBig, ErrNoInvoke and ErrRefused the function may have
+// been called.
+func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if len(payload) > link.MaxInvoke {
+		return nil, ErrTooBig
+	}
+	gateway, err := invoked(w.targets)
+	if err != nil {
+		return nil, err
+	}
+	l := w.routes.any(gateway)
+	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
+		l = s.link // so that the clients' loops share the work
+	}
+	if l == nil {
+		return nil, ErrLinkDown
+	}
+	status, q, err := w.question(ctx, l, link.Frame{Type: link.Invoke}, payload)
+	if err != nil {
+		return nil, err
+	}
+	switch status {
+	case link.OK:
+		return q.answer, nil
+	case link.Failed:
+		return nil, fmt.Errorf("%w: %s", ErrInvoke, q.answer)
+	case link.Timeout:
+		return nil, fmt.Errorf("%w: it took too long", ErrInvoke)
+	}
+	return nil, fmt.Errorf("%w: %s", ErrRefused, q.answer)
+}
+
+// invoked returns the id of the gateway whose function Invoke calls.
+func invoked(targets []*gateway) (id uint32, err error) {
+	for _, g := range targets {
+		switch id, invokes, answered := g.lastHello(); {
+		case !answered:
+			return 0, fmt.Errorf("%w: %s has not answered yet", ErrLinkDown, g.addr)
+		case invokes:
+			return id, nil
+		}
+	}
+	return 0, ErrNoInvoke
 }

@@ -50,7 +50,7 @@ func lastWord(t *testing.T, conn net.Conn) (last link.Frame) {
 // what was wrong.
 func TestBrokenFramesOfAGateway(t *testing.T) {
 	t.Parallel()
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 	attach := func(handled uint32) *link.Frame {
 		return &link.Frame{Type: link.Attach, ID: handled, Slot: 3, Token: 7, Payload: attachment}
 	}
@@ -66,7 +66,13 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		"a type of a worker":    {"a gateway must not send SEND", []*link.Frame{{Type: link.Send}}},
 		"an attachment cut off": {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
 		"a slot that is none":   {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
-		"attributes cut off":    {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"taken over without a cause": {"invalid payload of ATTACH", []*link.Frame{
+			{Type: link.Attach, ID: 1, Payload: link.AppendAttachment(nil, &link.Attachment{})},
+		}},
+		"a cause of none": {"invalid payload of ATTACH", []*link.Frame{
+			{Type: link.Attach, ID: 1, Payload: link.AppendAttachment(nil, &link.Attachment{Cause: 99})},
+		}},
+		"attributes cut off": {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
 		"bytes behind an attachment": {"invalid payload of ATTACH", []*link.Frame{
 			{Type: link.Attach, ID: 1, Payload: append(slices.Clip(attachment), 0)},
 		}},

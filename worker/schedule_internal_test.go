@@ -70,7 +70,7 @@ type schedule struct {
 	running []atomic.Int32 // by client: calls
 
 	mu     sync.Mutex
-	called map[*session][]int // guarded by mu: messages, in the order of their calls
+	called map[*session][]int // guarded by mu: messages, in the order of their calls; an entry is made by Adopt
 	again  map[at]bool        // guarded by mu: those that were to be retried and have been called
 	closed []int              // guarded by mu: by client
 	acked  [][]bool           // guarded by mu: by client and message
@@ -128,13 +128,30 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 }
 
 // handler returns the handler of the schedules.
-func (b *scheduled) handler() Handler { return Handler{Message: b.message, Close: b.close} }
+func (b *scheduled) handler() Handler {
+	return Handler{Adopt: b.adopt, Message: b.message, Close: b.close}
+}
+
+func (b *scheduled) adopt(_ context.Context, c Call, _ Takeover) error {
+	s := b.now.Load()
+	defer s.enter(int(c.s.id().slot()))()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.called[c.s] != nil {
+		s.t.Errorf("client %d is adopted twice", c.s.id().slot())
+	}
+	s.called[c.s] = []int{}
+	return nil
+}
 
 func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 	s := b.now.Load()
 	client, message := int(m.Data[0]), int(m.Data[1])
 	defer s.enter(client)()
 	s.mu.Lock()
+	if s.called[c.s] == nil {
+		s.t.Errorf("client %d: message %d comes before Adopt", client, message)
+	}
 	retry := s.acts[client][message] == actRetry && !s.again[at{client, message}]
 	if retry {
 		s.again[at{client, message}] = true
@@ -174,7 +191,7 @@ func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 
 func (b *scheduled) close(_ context.Context, c Call, _ Reason) error {
 	s := b.now.Load()
-	client := int(c.s.id.slot())
+	client := int(c.s.id().slot())
 	defer s.enter(client)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,9 +215,10 @@ func (s *schedule) run() {
 	}
 	s.life(false)
 	s.w.tasks.Wait()
+	s.w.exec.Wait()
 	for of, called := range s.called {
 		if !slices.IsSorted(called) || len(slices.Compact(slices.Clone(called))) != len(called) {
-			s.t.Errorf("client %d: called in the order %v", of.id.slot(), called)
+			s.t.Errorf("client %d: called in the order %v", of.id().slot(), called)
 		}
 	}
 	for client, list := range s.acts {
@@ -243,7 +261,9 @@ func (s *schedule) life(dies bool) {
 			s.open()
 		}
 		if s.rng.IntN(8) == 0 {
-			s.w.watch.now.Add(poolTicks) // the link's messages go to its leader again
+			for range 50 { // the link's messages go to its leader again
+				s.w.exec.Tick()
+			}
 		}
 	}
 	if !dies {
@@ -263,7 +283,7 @@ func (s *schedule) frames(ends bool) (frames []link.Frame) {
 	defer s.mu.Unlock()
 	s.due = make([][]event, len(s.acts))
 	due := make([][]link.Frame, len(s.acts))
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 	for client, list := range s.acts {
 		due[client] = append(due[client], link.Frame{Type: link.Attach, Payload: attachment})
 		for message := range list {

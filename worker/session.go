@@ -3,9 +3,9 @@ package worker
 import (
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 
+	"github.com/seed-7410fe32/sluice/internal/executor"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -13,50 +13,43 @@ import (
 type session struct {
 	// The fields that each message uses are adjacent, because the processor's caches have no room for
 	// all sessions of a worker.
-	id     ClientID // static
-	link   *gwLink  // static
-	token  uint64   // static
-	number uint32   // owned by the leader: number of the newest message
+	executor.Client[item]
+	link   *gwLink // static
+	token  uint64  // static
+	number uint32  // owned by the leader: number of the newest message
 
-	mu         sync.Mutex
-	unit       *unit                 // guarded by mu: of the running call; nil if none runs
-	queue      []item                // guarded by mu: later items; bound: what waits for a client at its worker
-	undo       *known                // guarded by mu: known before the running call changed it; nil if it has not
-	ranIn      uint64                // guarded by mu: number of the batch that has the last call by a leader
-	calls      uint64                // guarded by mu: calls begun so far; the number of a call
+	running    bool                  // guarded by Mu: a call runs
+	connecting bool                  // guarded by Mu: it is that of Connect
+	refused    bool                  // owned by the goroutine that runs the items: Connect has failed
+	unit       *unit                 // guarded by Mu while a call runs: its effects
+	undo       *known                // guarded by Mu: known before the running call changed it; nil if it has not
+	ranIn      uint64                // guarded by Mu: number of the batch that has the last call by a leader
+	calls      uint64                // guarded by Mu: calls begun so far; the number of a call
 	failed     atomic.Pointer[error] // why the running call fails when it returns; nil if it does not
-	busy       bool                  // guarded by mu: a handler runs or is about to
-	connecting bool                  // guarded by mu: that handler is Connect
 
-	gone    bool                // guarded by mu: the client has disconnected or moved
-	lingers bool                // guarded by mu: the link has ended, and a call still runs
-	known   known               // guarded by mu; attrs are never changed in place
-	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
-	next    *session            // guarded by mu: the client's session on the next link, which waits for this one
-
-	refused bool // owned by the goroutine that runs the items: Connect has failed
+	known  known               // guarded by Mu; attrs are never changed in place
+	timers map[*Timer]struct{} // guarded by Mu; bound: timers of a client
 
 	remote   string   // static
 	listener string   // static
 	request  *Request // static
 }
 
+// id returns the client's id.
+func (s *session) id() *ClientID { return (*ClientID)(&s.ID) }
+
 // newSession returns the session of an Attach frame.
-func newSession(l *gwLink, f *link.Frame) (*session, error) {
-	c := link.Read(f.Payload)
-	a := c.Attachment()
-	if !c.End() {
-		return nil, badPayload(f)
-	}
+func newSession(l *gwLink, f *link.Frame, a *link.Attachment) *session {
 	s := &session{
-		id: ClientID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token)), link: l, token: f.Token,
+		link: l, token: f.Token,
 		remote: a.Remote, listener: a.Listener, number: f.ID,
 		known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
+	s.ID = executor.ID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token))
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, kept: a.Request}
 	}
-	return s, nil
+	return s
 }
 
 // Request is the HTTP request of a WebSocket client, as far as the gateway keeps it: the target,

@@ -105,8 +105,16 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 // awaitOldLink waits until the link to a loop that another keeper has dialled has ended, and its
 // leader too.
 func (g *gateway) awaitOldLink(loop int) {
-	if l := g.w.watch.linkOf(g.leaving, uint8(loop)); l != nil {
-		<-l.done
+	var old *gwLink
+	g.w.mu.Lock()
+	for l := range g.w.led {
+		if l.gateway == g.leaving && int(l.loop) == loop {
+			old = l
+		}
+	}
+	g.w.mu.Unlock()
+	if old != nil {
+		<-old.done
 	}
 }
 

@@ -10,8 +10,8 @@ type Timer struct {
 	s       *session
 	f       func(context.Context, Call) error
 	t       *time.Timer // nil if it was never set
-	call    uint64      // guarded by s.mu: the number of the call that has set it; 0 once that is committed
-	stopped bool        // guarded by s.mu: stopped after it was due and before its function began
+	call    uint64      // guarded by s.Mu: the number of the call that has set it; 0 once that is committed
+	stopped bool        // guarded by s.Mu: stopped after it was due and before its function began
 }
 
 // MaxTimers is how many timers of one client may be pending. A timer is pending until its function
@@ -33,10 +33,10 @@ const MaxTimers = 1024
 func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) *Timer {
 	s := c.s
 	t := &Timer{s: s, f: f, call: c.n}
-	s.mu.Lock()
+	s.Mu.Lock()
 	runs := s.runs(c)
 	switch {
-	case !runs || s.gone:
+	case !runs || s.Closed:
 	case len(s.timers) >= MaxTimers:
 		s.failCall(ErrTooMany)
 	default:
@@ -46,7 +46,7 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 		s.timers[t] = struct{}{}
 		t.t = time.AfterFunc(d, func() { s.queueTimer(t) })
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if !runs {
 		s.noteLateUse()
 	}
@@ -55,12 +55,12 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 
 // Stop prevents the call of the function if it has not begun.
 func (t *Timer) Stop() {
-	t.s.mu.Lock()
-	defer t.s.mu.Unlock()
+	t.s.Mu.Lock()
+	defer t.s.Mu.Unlock()
 	t.cancel()
 }
 
-// cancel implements Stop. Called with s.mu.
+// cancel implements Stop. Called with s.Mu.
 func (t *Timer) cancel() {
 	if t.t == nil || t.t.Stop() {
 		delete(t.s.timers, t)
@@ -72,8 +72,8 @@ func (t *Timer) cancel() {
 // start removes the timer, which is due, from the pending ones. It returns false if it has been
 // stopped.
 func (t *Timer) start() bool {
-	t.s.mu.Lock()
-	defer t.s.mu.Unlock()
+	t.s.Mu.Lock()
+	defer t.s.Mu.Unlock()
 	_, pending := t.s.timers[t]
 	delete(t.s.timers, t)
 	return pending && !t.stopped
@@ -81,10 +81,10 @@ func (t *Timer) start() bool {
 
 // stopTimers stops all timers of a client that is gone from this worker.
 func (s *session) stopTimers() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for t := range s.timers {
 		t.t.Stop()
 	}
-	s.timers, s.gone = nil, true
+	s.timers, s.Closed = nil, true
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/backoff"
@@ -13,8 +14,10 @@ type item struct {
 	flags  uint8
 	tries  uint8 // calls so far that have requested another delivery
 	end    ending
-	number uint32 // of a message; otherwise of the client's newest message
+	ack    uint32 // the number that acknowledges it
+	number uint32 // of a message; of an adopt: Takeover.Redelivered
 	reason Reason // of a close
+	cause  Cause  // of an adopt
 	data   []byte // of a message; bound: what waits for a client at its worker
 	timer  *Timer // of a timer
 }
@@ -24,6 +27,7 @@ type itemKind uint8
 const (
 	itemMessage itemKind = iota
 	itemConnect
+	itemAdopt
 	itemClose
 	itemMoved
 	itemTimer // a timer's function; it is not acknowledged
@@ -31,7 +35,7 @@ const (
 
 // String returns the kind, as it appears in logs.
 func (k itemKind) String() string {
-	return [...]string{"message", "connect", "close", "moved", "timer"}[k]
+	return [...]string{"message", "connect", "adopt", "close", "moved", "timer"}[k]
 }
 
 // ending is how the call of an item has ended.
@@ -48,19 +52,90 @@ func (it *item) isLast() bool {
 	return (it.kind == itemClose || it.kind == itemMoved) && it.end != retried
 }
 
-// beginUnit makes u the unit of the call that is about to run. Called with mu.
-func (s *session) beginUnit(u *unit, it *item) {
-	if it.kind != itemTimer {
-		u.begin(s)
+// succeeded reports whether the item counts as a message that was handled.
+func (it *item) succeeded() bool { return it.end == done && it.kind == itemMessage }
+
+// Begin implements executor.Actor.
+func (s *session) Begin(it *item, led bool) {
+	if led {
+		s.unit = &s.link.in.batch
+		s.ranIn = s.link.in.batches + 1
+	} else {
+		s.unit = s.link.w.units.take()
 	}
-	s.unit, s.connecting = u, it.kind == itemConnect
+	if it.kind != itemTimer {
+		s.unit.begin(s)
+	}
+	s.running, s.connecting = true, it.kind == itemConnect
 	s.calls++
 }
 
-// call runs the handler of an item and, if it fails, what follows a failure. It records in the item
-// how the call ended. If the handler ends the goroutine (runtime.Goexit), call does not return, and
-// a deferred function of the caller must do the rest.
-func (s *session) call(it *item) {
+// Leave implements executor.Actor: the call gets a unit of its own.
+func (s *session) Leave() { s.unit = s.unit.split(s.link.w.units.take()) }
+
+// End implements executor.Actor.
+func (s *session) End(it *item) (again bool) {
+	s.endUnit()
+	again = it.end == retried
+	if again {
+		it.tries++
+		it.flags |= link.FlagRedelivered
+	} else if it.kind != itemTimer {
+		s.unit.acknowledge(it)
+	}
+	if d := &s.link.in; s.unit == &d.batch {
+		if it.isLast() {
+			d.clientsLeft++
+		}
+		if it.succeeded() {
+			d.handled++
+		}
+		if it.kind == itemConnect {
+			d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
+		}
+	}
+	return again
+}
+
+// Commit implements executor.Actor: it sends the effects and the acknowledgement of a call that had
+// a unit of its own.
+func (s *session) Commit(it *item) {
+	l, u := s.link, s.unit // only this goroutine uses the unit after the end of the call
+	if it.end != retried {
+		if it.succeeded() {
+			l.w.stats.handled.Add(1)
+		}
+		u.seal()
+		l.afterBatch(s.ranIn)
+		l.push(&u.buf)
+		l.flush()
+	}
+	l.w.units.put(u)
+	if it.isLast() {
+		l.noteClientsLeft(1)
+	}
+}
+
+// Ready implements executor.Actor.
+func (s *session) Ready(it *item) bool {
+	if it.tries > 0 {
+		backoff.Sleep(s.link.ctx, s.link.w.retryPause(it.tries))
+	}
+	if s.link.afterBatch(s.ranIn) { // ranIn does not change meanwhile
+		return true
+	}
+	// The gateway gives all unacknowledged events to the client's next worker.
+	<-s.link.done // everything that was read has been queued
+	s.stopTimers()
+	return false
+}
+
+// Keep implements executor.Actor.
+func (s *session) Keep(it *item) { it.data = bytes.Clone(it.data) }
+
+// Run implements executor.Actor. It runs the handler of an item and, if it fails, what follows a
+// failure. It records in the item how the call ended.
+func (s *session) Run(it *item) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -93,6 +168,8 @@ func (s *session) handle(it *item) error {
 		return nil
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
+	case it.kind == itemAdopt:
+		return h.Adopt(ctx, c, Takeover{it.cause, int(it.number)})
 	case it.kind == itemTimer:
 		if !it.timer.start() {
 			return nil
@@ -107,100 +184,6 @@ func (s *session) handle(it *item) error {
 	})
 }
 
-// endCall ends a call that had a unit of its own. It sends the effects and the acknowledgement, or
-// queues the item again.
-func (s *session) endCall(it *item) {
-	w := s.link.w
-	s.mu.Lock()
-	u := s.unit
-	s.endUnit()
-	if it.end == retried {
-		s.requeue(it)
-	}
-	s.mu.Unlock()
-	w.watch.removeCall(s)
-	if it.end == retried {
-		w.units.put(u)
-		return
-	}
-	if it.end == done && it.kind == itemMessage {
-		w.stats.handled.Add(1)
-	}
-	if it.kind != itemTimer {
-		u.acknowledge(it)
-		u.seal()
-	}
-	s.sendUnit(u, it.isLast())
-}
-
-// requeue puts an item at the front of the queue, to be handled again after a pause. Called with
-// mu.
-func (s *session) requeue(it *item) {
-	it.tries++
-	it.flags |= link.FlagRedelivered
-	s.queue = append([]item{*it}, s.queue...)
-}
-
-// sendUnit sends the effects and the acknowledgement of a call that had a unit of its own.
-func (s *session) sendUnit(u *unit, last bool) {
-	l := s.link
-	l.push(&u.buf)
-	l.flush()
-	l.w.units.put(u)
-	if last {
-		l.noteClientsLeft(1)
-	}
-}
-
-// turn runs an item that has a unit of its own, and ends its call even if the handler ends the
-// goroutine.
-func (s *session) turn(it *item) {
-	defer s.endCall(it)
-	s.call(it)
-}
-
-// run handles the queue in order until it is empty, and then makes the session idle. The calling
-// goroutine has the given label.
-func (s *session) run(goroutine string) {
-	for {
-		it, ok := s.dequeue()
-		if !ok {
-			return
-		}
-		if it.tries > 0 {
-			backoff.Sleep(s.link.ctx, s.link.w.retryPause(it.tries))
-		}
-		if !s.link.afterBatch(s.ranIn) { // ranIn does not change while the session is busy
-			s.abandon()
-			return
-		}
-		s.mu.Lock()
-		s.beginUnit(s.link.w.units.take(), &it)
-		s.mu.Unlock()
-		s.link.w.watch.addCall(s, goroutine)
-		s.link.w.stats.offloaded.Add(1)
-		s.turn(&it)
-	}
-}
-
-// dequeue removes and returns the first item of the queue. If there is none, it makes the session
-// idle.
-func (s *session) dequeue() (it item, ok bool) {
-	s.mu.Lock()
-	if len(s.queue) == 0 {
-		s.queue, s.busy = nil, false
-		next := s.endLinger()
-		s.mu.Unlock()
-		next.startQueued()
-		return it, false
-	}
-	it = s.queue[0]
-	s.queue[0] = item{}
-	s.queue = s.queue[1:]
-	s.mu.Unlock()
-	return it, true
-}
-
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 3200 * time.Millisecond
@@ -211,52 +194,5 @@ func (w *Worker) retryPause(tries uint8) time.Duration {
 	return min(w.retryIn<<min(tries-1, 8), lastRetry)
 }
 
-// runElsewhere is run on a goroutine that does not belong to the pool. If a handler ends the
-// goroutine, the pool continues.
-func (s *session) runElsewhere(goroutine string) {
-	over := false
-	defer func() {
-		if !over {
-			s.link.w.pool.start(s)
-		}
-	}()
-	s.run(goroutine)
-	over = true
-}
-
-// abandon discards the queue when the link has ended. The gateway gives all unacknowledged items to
-// the client's next worker. Their calls must not overlap those of this session, so it stays busy
-// and nothing runs any more.
-func (s *session) abandon() {
-	<-s.link.done // everything that was read has been queued
-	s.mu.Lock()
-	s.queue, s.unit = nil, nil
-	next := s.endLinger()
-	s.mu.Unlock()
-	s.stopTimers()
-	next.startQueued()
-}
-
-// startQueued lets the pool run the queue of a session that has waited for another one. For a nil
-// session it does nothing.
-func (s *session) startQueued() {
-	if s != nil {
-		s.link.w.pool.start(s)
-	}
-}
-
-// queueTimer appends a timer's function to the queue, unless the client is gone.
-func (s *session) queueTimer(t *Timer) {
-	s.mu.Lock()
-	if s.gone {
-		s.mu.Unlock()
-		return
-	}
-	s.queue = append(s.queue, item{kind: itemTimer, timer: t})
-	start := !s.busy
-	s.busy = true
-	s.mu.Unlock()
-	if start {
-		s.link.w.pool.start(s)
-	}
-}
+// queueTimer appends a timer's function to the client's events, unless the client is gone.
+func (s *session) queueTimer(t *Timer) { s.link.w.exec.Submit(s, item{kind: itemTimer, timer: t}) }

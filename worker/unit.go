@@ -48,7 +48,7 @@ func (u *unit) done(number uint32, left bool) { u.number, u.acks, u.left = numbe
 // acknowledge acknowledges an item. That a client has moved is not acknowledged.
 func (u *unit) acknowledge(it *item) {
 	if it.kind != itemMoved {
-		u.done(it.number, it.kind == itemClose)
+		u.done(it.ack, it.kind == itemClose)
 	}
 }
 
@@ -111,7 +111,7 @@ func (u *unit) seal() {
 	if !u.wrapped {
 		u.wrap()
 	}
-	f := link.Frame{Type: link.Unit, ID: u.number, Slot: s.id.slot(), Token: s.token}
+	f := link.Frame{Type: link.Unit, ID: u.number, Slot: s.id().slot(), Token: s.token}
 	if u.left {
 		f.Flags = link.FlagLeft
 	}
@@ -137,7 +137,7 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 
 // isAnswer reports whether the frame is a SEND to the client itself that needs no reply.
 func (s *session) isAnswer(f *link.Frame) bool {
-	return f.Type == link.Send && f.Token == s.token && f.Slot == s.id.slot() && !f.Has(link.FlagResult)
+	return f.Type == link.Send && f.Token == s.token && f.Slot == s.id().slot() && !f.Has(link.FlagResult)
 }
 
 // units is the worker's free list of units for calls that do not run in a batch.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/executor"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -41,19 +42,18 @@ type Worker struct {
 	routes    routes
 	claims    claims
 	readiness readiness
-	pool      pool
-	watch     watchdog
+	exec      *executor.Executor[item] // runs the calls
 	units     units
-
-	lingering lingering
 
 	stats    stats
 	failures sampler        // limits log lines about failed handlers
+	fullness sampler        // limits log lines about MaxBlockedCalls
 	lateness sampler        // limits log lines about effects of calls that have ended
-	tasks    sync.WaitGroup // all goroutines except that of Run
+	tasks    sync.WaitGroup // goroutines of links that run no handlers
 
 	mu      sync.Mutex
-	leaving map[string]bool // guarded by mu: addresses of draining gateways; bound: none, one for each gateway
+	leaving map[string]bool      // guarded by mu: addresses of draining gateways; bound: none, one for each gateway
+	led     map[*gwLink]struct{} // guarded by mu: links whose leader has not ended; bound: none, one for each link
 
 	ran atomic.Bool // Run has been called
 
@@ -70,6 +70,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, handler: h,
 		late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool),
+		led: make(map[*gwLink]struct{}),
 	}
 	w.life, w.cancelLife = context.WithCancelCause(context.Background())
 	w.unanswered.Store(int32(len(cfg.Gateways)))
@@ -81,9 +82,8 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	w.readiness.init(w.targets, func(missing []string) {
 		w.log.Warn("ready without some gateways, still dialling them", "worker", cfg.Name, "missing", missing)
 	})
-	w.pool.init(w)
-	w.watch.init(w)
 	_, _ = rand.Read(w.id[:]) // never fails
+	w.exec = newExecutor(w)
 	return w, nil
 }
 
@@ -107,7 +107,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	watched := make(chan struct{})
-	go func() { w.watch.run(watching); close(watched) }()
+	go func() { w.exec.Watch(watching); close(watched) }()
 	var dialling sync.WaitGroup
 	for _, g := range w.targets {
 		dialling.Go(func() { g.keep(ctx) })
@@ -139,6 +139,7 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 	go func() {
 		dialling.Wait()
 		w.tasks.Wait()
+		w.exec.Wait()
 		close(ended)
 	}()
 	limit := time.NewTimer(max(time.Until(deadline), minReturnTime))
@@ -147,7 +148,7 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 	case <-ended:
 		return nil
 	case <-limit.C:
-		return w.watch.runningError()
+		return runningError(w.exec)
 	}
 }
 
@@ -190,7 +191,8 @@ type Stats struct {
 	Panics          uint64 // calls that panicked or ended their goroutine
 	Retries         uint64 // deliveries requested by Retry
 	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect has refused with Refuse
+	Refused         uint64 // clients that Connect or Adopt has refused with Refuse
+	Adopted         uint64 // clients taken over, whether or not there is a Handler.Adopt
 	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
 	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine took over the link
@@ -198,6 +200,7 @@ type Stats struct {
 	Reconnects      uint64 // links that were lost and dialled again
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
+	Waiting         int    // clients whose events wait because MaxBlockedCalls calls block
 	Clients         int    // clients of this worker, Leaving included
 	Leaving         int    // clients that are gone, with a call that has not returned yet
 	Links           int    // links that are up
@@ -205,17 +208,21 @@ type Stats struct {
 
 type stats struct {
 	handled, errors, panics, retries, deadLettered, refused atomic.Uint64
-	late, slow, handoffs, offloaded, reconnects, dropped    atomic.Uint64
+	adopted                                                 atomic.Uint64
+	late, reconnects, dropped                               atomic.Uint64
 }
 
 // Stats returns the counters and gauges. Any goroutine may call it.
 func (w *Worker) Stats() Stats {
+	calls := w.exec.Stats()
 	s := Stats{
 		Handled: w.stats.handled.Load(), Errors: w.stats.errors.Load(), Panics: w.stats.panics.Load(),
 		Retries: w.stats.retries.Load(), DeadLettered: w.stats.deadLettered.Load(), Refused: w.stats.refused.Load(),
-		LateEffects: w.stats.late.Load(), Slow: w.stats.slow.Load(),
-		LeaderHandoffs: w.stats.handoffs.Load(), Offloaded: w.stats.offloaded.Load(),
-		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: w.watch.count(),
+		Adopted:     w.stats.adopted.Load(),
+		LateEffects: w.stats.late.Load(), Slow: calls.Slow,
+		LeaderHandoffs: calls.Handoffs, Offloaded: calls.Offloaded,
+		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(),
+		Blocked: calls.Blocked, Waiting: calls.Waiting,
 	}
 	for _, l := range w.routes.all() {
 		s.Links++

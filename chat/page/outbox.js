@@ -1,14 +1,16 @@
 // The outbox holds the drafts of all conversations and the messages that the server has not
-// confirmed. An item is removed only when the server has published it or the user removes it.
+// confirmed. A message is removed only when the server has published it or the user removes it. It
+// keeps its ref when it is sent again, and the server publishes each ref once.
 
-export const LIMIT = 2000;  // characters of a message; the server counts code points
-const MOST = 50;            // unconfirmed messages; at this number a new one stays in the box
-const AGAIN = 250;          // ms until a rate-limited message is sent again: the server allows five a second
-const ANSWER = 20000;       // ms until a message without an answer is given back: a gateway may queue it for 10 s
-const SOON = 400, LONG = 5000; // ms after which an unconfirmed message is shown, and is shown as slow
-
-const BACK = " Your text is back in the box.";
-const OFFLINE = "Not sent: there is no connection. Your text stays here.";
+export const LIMIT = 2000;    // characters of a message; the server counts code points
+const MOST = 50;              // unconfirmed messages; at this number a new one stays in the box
+const AGAIN = 250;            // ms until a rate-limited message is sent again: the server allows five a second
+const RETRY = 1000;           // ms until a message that no worker has received is sent again
+const CHECK = 3000;           // ms without an answer after which the connection is checked
+const ANSWER = 10000;         // ms without an answer after which a message counts as not delivered
+const REMEMBERED = 5 * 60000; // ms for which a message is sent again by itself: the server knows its ref for 10 minutes
+const SOON = 400;             // ms after which the state of an unconfirmed message is shown
+const FULL = `Not sent: ${MOST} messages are not delivered yet. Your text stays here.`;
 
 export function length(text) {
   let n = 0;
@@ -16,17 +18,21 @@ export function length(text) {
   return n;
 }
 
-let count = 0;
-const newRef = () => Date.now().toString(36) + "-" + (++count).toString(36);
+// A ref is 20 characters that no other message of the user has, in any window.
+function newRef() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (b) => b.toString(16).padStart(2, "0")).join("");
+}
 
 export class Outbox {
-  #items = [];         // {key, kind, name, uid, ref, text, since, why}, in order; undelivered if why is set
+  #items = [];         // {key, kind, name, uid, ref, text, since, tried, again, slow, why}, in order; undelivered if why is set
   #drafts = new Map(); // key → {name, uid, text, note, returned}; returned is the item whose text is in the box again
   #flying = null;      // the item that was sent and not confirmed: one at a time, to keep the order
-  #timer = null;       // until #flying is sent again or given back
+  #timers = [];        // of #flying
+  #pause = null;       // timer until the next item is sent, after a refusal
 
-  // hooks: ready() returns whether a request can be sent, send(doc) sends one, changed() redraws,
-  // returned(item, why) reports an undelivered message.
+  // hooks: ready(item) returns whether the item can be sent now, connected() whether there is a
+  // connection, send(doc) sends a request, check() checks the connection, changed() redraws,
+  // failed(item) reports an undelivered message.
   constructor(hooks) { this.hooks = hooks; }
 
   draft(key) {
@@ -37,62 +43,82 @@ export class Outbox {
   // typed stores the text in the box of a conversation as its draft.
   typed(c, text) {
     const d = this.draft(c.key);
-    if (!text) d.note = "";
+    if (!text || d.note === FULL) d.note = "";
     Object.assign(d, { name: c.name, uid: c.uid, text });
   }
 
-  // holds reports whether a conversation has unsent text.
-  holds(key) {
-    return (this.#drafts.get(key)?.text ?? "").trim() !== "" || this.#items.some((item) => item.key === key && item.why);
-  }
+  // holds reports whether a conversation has a draft or undelivered messages.
+  holds(key) { return (this.#drafts.get(key)?.text ?? "").trim() !== "" || this.failures(key) > 0; }
 
-  // rows returns the messages of a conversation to show as undelivered or unconfirmed.
+  failures(key) { return this.#items.filter((item) => item.key === key && item.why).length; }
+
+  // rows returns the messages of a conversation that are not confirmed.
   rows(key) {
-    const now = Date.now();
-    return this.#items.filter((item) => item.key === key && (item.why || now - item.since >= SOON)).map((item) => ({
-      key: item.ref, text: item.text, failed: Boolean(item.why),
-      word: item.why || (now - item.since < LONG ? "Sending …" : "Not confirmed yet: the chat takes long to answer …"),
+    return this.#items.filter((item) => item.key === key).map((item) => ({
+      key: item.ref, text: item.text, failed: Boolean(item.why), word: this.#word(item), time: item.since, final: item.final,
     }));
   }
 
-  // say sends the text in the box, or leaves it there with a note that says why.
+  #word(item) {
+    if (item.why) return `Not delivered: ${item.why}.`;
+    if (!this.hooks.connected()) return "Waiting for the connection.";
+    if (item.slow) return "Sending: this waits a moment, because you are faster than the chat allows.";
+    const age = Date.now() - item.since;
+    return age < SOON ? "" : age < CHECK ? "Sending …" : "Sending: the chat takes long to answer …";
+  }
+
+  // say queues the text in the box, or leaves it there.
   say(c, text) {
     this.typed(c, text);
     const d = this.draft(c.key);
     text = text.trim().replace(/\p{Surrogate}/gu, "\ufffd"); // unpaired surrogates are not valid
     if (!text || length(text) > LIMIT) return;
-    if (!this.hooks.ready()) d.note = OFFLINE;
-    else if (this.#items.length >= MOST) d.note = `Not sent: ${MOST} messages are not delivered yet. Your text stays here.`;
-    else {
-      const item = { key: c.key, kind: c.kind, name: c.name, uid: c.uid, ref: newRef(), text, since: Date.now(), why: "" };
-      this.#items.push(item);
-      Object.assign(d, { text: "", note: "", returned: null });
-      const changed = () => { if (this.#items.includes(item)) this.hooks.changed(); };
-      for (const wait of [SOON, LONG]) setTimeout(changed, wait + 20); // timers may fire early
-      this.#next();
+    if (this.#items.length >= MOST) {
+      d.note = FULL;
+      return;
     }
+    const item = { key: c.key, kind: c.kind, name: c.name, uid: c.uid, ref: newRef(), text, since: Date.now(), tried: 0, again: false, slow: false, why: "", final: false };
+    this.#items.push(item);
+    Object.assign(d, { text: "", note: "", returned: null });
+    for (const wait of [SOON, CHECK]) setTimeout(() => { if (this.#items.includes(item)) this.hooks.changed(); }, wait + 20); // timers may fire early
+    this.next();
   }
 
-  #next() {
-    this.#flying ??= this.#items.find((item) => !item.why) ?? null;
-    if (this.#flying && this.#timer === null) this.#send();
+  // next sends the first message that can be sent, unless another one is under way.
+  next() {
+    if (this.#flying || this.#pause !== null) return;
+    const item = this.#items.find((i) => !i.why && this.hooks.ready(i));
+    if (!item) return;
+    const to = item.kind === "room" ? { type: "say", room: item.name } : { type: "private", to: item.name, toUid: item.uid };
+    const again = item.again ? { again: true } : {}; // may have been published before
+    if (!this.hooks.send({ ...to, text: item.text, ref: item.ref, ...again })) return;
+    item.again = true;
+    this.#flying = item;
+    item.tried ||= Date.now();
+    this.#timers = [
+      setTimeout(() => this.hooks.check(), CHECK),
+      setTimeout(() => {
+        this.#failAll("no answer came, so it may have arrived all the same");
+        this.hooks.changed();
+      }, ANSWER),
+    ];
   }
 
-  #send() {
-    const { kind, name, uid, text, ref } = this.#flying;
-    const to = kind === "room" ? { type: "say", room: name } : { type: "private", to: name, toUid: uid };
-    this.#after(ANSWER, () => this.failed("no answer came"));
-    if (!this.hooks.send({ ...to, text, ref })) this.failed("the connection was lost");
-  }
-
-  #after(wait, then) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { this.#timer = null; then(); this.hooks.changed(); }, wait);
+  // #failAll gives up the message under way, for the reason why, and those behind it.
+  #failAll(why) {
+    const flying = this.#flying;
+    for (const i of this.#items.filter((i) => !i.why && this.hooks.ready(i))) this.#fail(i, i === flying ? why : "the chat does not answer");
   }
 
   #landed() {
-    clearTimeout(this.#timer);
-    this.#flying = this.#timer = null;
+    this.#timers.forEach(clearTimeout);
+    this.#flying = null;
+  }
+
+  #again(wait) {
+    this.#landed();
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => { this.#pause = null; this.next(); this.hooks.changed(); }, wait);
   }
 
   #remove(item) {
@@ -100,18 +126,25 @@ export class Outbox {
     if (item === this.#flying) this.#landed();
   }
 
-  // heard handles a message of this user that the server has published. It counts as delivered,
-  // however late it arrives.
+  // final means that sending the same text again is of no use.
+  #fail(item, why, final = false) {
+    if (item === this.#flying) this.#landed();
+    Object.assign(item, { why, final, slow: false });
+    this.hooks.failed(item);
+  }
+
+  // heard handles a message of this user that the server has published, however late it arrives. It
+  // returns the item, if there is one.
   heard(ref) {
     const item = this.#items.find((i) => i.ref === ref);
     if (item) this.#remove(item);
-    if (item?.why) this.draft(item.key).note = "What was not confirmed has arrived after all.";
     for (const d of this.#drafts.values()) {
       if (d.returned?.ref !== ref) continue;
       if (d.text === d.returned.text) d.text = "";
-      Object.assign(d, { returned: null, note: "What came back into the box has arrived after all." });
+      Object.assign(d, { returned: null, note: "The message that you took back into the box has arrived after all." });
     }
-    this.#next();
+    this.next();
+    return item;
   }
 
   // echoed is heard for workers of an earlier version, which do not support refs.
@@ -122,46 +155,59 @@ export class Outbox {
   // refused handles an error event, and reports whether it was about a message.
   refused({ ref, code, text }) {
     if (!ref && code === "bad_request" && this.#flying) { // only a message can be a request that the server cannot parse
-      this.#giveBack(this.#flying, "Not sent: it contains a character that cannot be sent.");
+      this.#fail(this.#flying, "it contains a character that cannot be sent", true);
     } else {
       const item = this.#items.find((i) => i.ref === ref);
       if (!item) return false;
       if (code === "slow_down") {
-        if (item === this.#flying) this.#after(AGAIN, () => this.#next());
+        item.slow = true;
+        if (item === this.#flying) this.#again(AGAIN);
         return true;
       }
-      this.#giveBack(item, `Not sent: ${text}.`);
+      this.#fail(item, text, code === "bad_text" || code === "bad_name");
     }
-    this.#next();
+    this.next();
     return true;
   }
 
-  // failed gives all unconfirmed messages back, in order. It reports whether one had been sent.
-  failed(why) {
-    const flying = this.#flying;
+  // unreceived is called when no worker has received a request. It reports whether that can be a
+  // message, which is then sent again for a while.
+  unreceived() {
+    const item = this.#flying;
+    if (!item) return false;
+    if (Date.now() - item.tried < ANSWER) this.#again(RETRY);
+    else this.#failAll("the chat does not answer");
+    return true;
+  }
+
+  // online is called when a user is logged in, offline when the connection is lost.
+  online() {
+    for (const item of this.#items) {
+      if (!item.why && item.tried && Date.now() - item.tried > REMEMBERED) this.#fail(item, "the connection was lost, so it may have arrived all the same");
+    }
+    this.next();
+  }
+
+  offline() {
     this.#landed();
-    for (const item of this.#items.filter((i) => !i.why)) {
-      this.#giveBack(item, item === flying ? `Not confirmed: ${why}. It may have arrived all the same.` : `Not sent: ${why}.`);
-    }
-    return flying !== null;
+    clearTimeout(this.#pause);
+    this.#pause = null;
   }
 
-  // #giveBack puts a message back into its box or, if the box is not empty, into the list above it.
-  #giveBack(item, why) {
-    const d = this.draft(item.key);
-    const first = !this.#items.some((i) => i.key === item.key && i.why);
-    if (item === this.#flying) this.#landed();
-    item.why = why;
-    if (first && !d.text.trim()) {
-      this.putBack(item.ref);
-      d.note = why + BACK;
-    } else if (!d.note.endsWith(BACK)) {
-      d.note = "A message was not delivered. It is kept above the box.";
-    }
-    this.hooks.returned(item, why);
+  // abandon marks the unsent messages of a room that the user has left.
+  abandon(key) {
+    for (const item of this.#items.filter((i) => i.key === key && !i.why)) this.#fail(item, "you have left the room");
   }
 
-  // putBack moves an undelivered message into the box, before the text there.
+  // sendAgain, putBack and discard are what the user can do with an undelivered message.
+  sendAgain(ref) {
+    const item = this.#items.find((i) => i.ref === ref);
+    if (!item) return;
+    Object.assign(item, { why: "", since: Date.now(), tried: 0 });
+    this.next();
+  }
+
+  // putBack moves a message into the box, before the text there.
   putBack(ref) {
     const item = this.#items.find((i) => i.ref === ref);
     if (!item) return;
@@ -172,16 +218,7 @@ export class Outbox {
 
   discard(ref) {
     const item = this.#items.find((i) => i.ref === ref);
-    if (!item) return;
-    this.#remove(item);
-    this.draft(item.key).note = "";
-  }
-
-  // online is called when requests can be sent again.
-  online() {
-    for (const d of this.#drafts.values()) {
-      if (d.note === OFFLINE) d.note = "The connection is back. Your text has not been sent yet.";
-    }
+    if (item) this.#remove(item);
   }
 
   // pack returns the contents to store when the page is left. unpack restores them.
@@ -192,17 +229,31 @@ export class Outbox {
   unpack({ drafts, items }) {
     this.#drafts = new Map(drafts);
     this.#items = items;
-    for (const item of items) item.why ||= "Not confirmed: the page was left before an answer came.";
+    for (const item of items) item.again = true; // another window may have sent it
   }
 
   // people returns those for whom there are unsent private messages.
   people() {
-    const drafts = [...this.#drafts].map(([key, d]) => ({ key, name: d.name, uid: d.uid }));
-    return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:") && this.holds(key));
+    const drafts = [...this.#drafts].filter(([, d]) => d.text.trim()).map(([key, d]) => ({ key, name: d.name, uid: d.uid }));
+    return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:"));
+  }
+
+  // identify moves what is in a private conversation when the uid of the other one has become known.
+  identify(from, { key, uid }) {
+    const d = this.#drafts.get(from);
+    this.#drafts.delete(from);
+    if (d) this.#drafts.set(key, Object.assign(d, { uid }));
+    for (const item of this.#items) if (item.key === from) Object.assign(item, { key, uid });
+  }
+
+  // renamed is called when the user has a new uid. The server does not know the refs of the former
+  // one.
+  renamed() {
+    for (const item of this.#items) if (!item.why && item.again) this.#fail(item, "your name has changed meanwhile, so it may have arrived all the same");
   }
 
   clear() {
-    this.#landed();
+    this.offline();
     this.#items = [];
     this.#drafts.clear();
   }

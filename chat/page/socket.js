@@ -1,21 +1,25 @@
 // The connection. It reconnects with exponential backoff and full jitter, and reports its state.
 
 const REPLACED = 4010; // close code: a newer connection has the name
-const FIRST = 500, LAST = 15000, PATIENCE = 70000, PING = 25000;
+const FIRST = 500, LAST = 15000;       // ms, of the backoff
+const OPEN = 10000;                    // ms until a connection must be open
+const PING = 25000, PATIENCE = 20000;  // ms between pings, and until an answer: a gateway may queue a request for 10 s
+const IMPATIENCE = 6000;               // ms until an answer while something is unanswered
+const ALIVE = "alive";                 // ref of pings
 
 export class Socket extends EventTarget {
   #ws = null;
   #attempt = 0;
   #retry = null;
-  #countdown = null;
-  #ping = null;
-  #silence = null;
+  #timers = [];    // of the present attempt or connection
+  #deadline = null; // timer until the answer to a ping
 
   constructor(url) {
     super();
     this.url = url;
-    addEventListener("online", () => this.now());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
+    addEventListener("online", () => { this.now(); this.check(); this.#tell(); });
+    addEventListener("offline", () => { this.check(); this.#tell(); });
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) { this.now(); this.check(); } });
   }
 
   // open connects. Events: "open", "message" (detail: the document),
@@ -24,17 +28,19 @@ export class Socket extends EventTarget {
     this.#drop();
     this.#state("connecting");
     const ws = this.#ws = new WebSocket(this.url);
+    this.#timers.push(setTimeout(() => { if (!this.connected) this.#lost(); }, OPEN));
     ws.onopen = () => {
-      this.#attempt = 0;
-      this.#state("connected");
-      this.#ping = setInterval(() => this.send({ type: "ping" }), PING);
-      this.#heard();
+      this.#tell();
+      this.#timers.push(setInterval(() => this.check(PATIENCE), PING));
       this.dispatchEvent(new Event("open"));
+      this.check(PATIENCE);
     };
     ws.onmessage = (e) => {
-      this.#heard();
+      if (ws !== this.#ws) return;
+      this.#attempt = 0;
       let doc;
       try { doc = JSON.parse(e.data); } catch { return; }
+      if (doc.ref === ALIVE || doc.type === "sluice.refused") this.#answered();
       this.dispatchEvent(new CustomEvent("message", { detail: doc }));
     };
     ws.onclose = (e) => {
@@ -53,9 +59,10 @@ export class Socket extends EventTarget {
 
   #drop() {
     clearTimeout(this.#retry);
-    clearInterval(this.#countdown);
-    clearInterval(this.#ping);
-    clearTimeout(this.#silence);
+    this.#retry = null;
+    this.#timers.forEach(clearTimeout);
+    this.#timers = [];
+    this.#answered();
     const ws = this.#ws;
     this.#ws = null;
     ws?.close();
@@ -74,10 +81,20 @@ export class Socket extends EventTarget {
     return true;
   }
 
-  // A connection that has been silent for long is dead, even if the browser has not noticed.
-  #heard() {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#lost(), PATIENCE);
+  // check sends a ping. Without an answer the connection is dead, even if the browser has not
+  // noticed.
+  check(patience = IMPATIENCE) {
+    const due = Date.now() + patience;
+    if (this.#deadline !== null && this.due <= due) return;
+    if (!this.send({ type: "ping", ref: ALIVE })) return;
+    clearTimeout(this.#deadline);
+    this.due = due;
+    this.#deadline = setTimeout(() => this.#lost(), patience);
+  }
+
+  #answered() {
+    clearTimeout(this.#deadline);
+    this.#deadline = null;
   }
 
   #lost() {
@@ -85,13 +102,15 @@ export class Socket extends EventTarget {
     const wait = Math.random() * Math.min(LAST, FIRST * 2 ** this.#attempt++);
     const until = Date.now() + wait;
     const show = () => this.#state("waiting", Math.max(1, Math.ceil((until - Date.now()) / 1000)));
+    this.#timers.push(setInterval(show, 1000));
+    this.#retry = setTimeout(() => this.open(), wait);
     show();
-    this.#countdown = setInterval(show, 1000);
-    this.#retry = setTimeout(() => { this.#retry = null; this.open(); }, wait);
   }
 
-  #state(state, seconds) {
-    if (state !== "waiting") this.#retry = null;
-    this.dispatchEvent(new CustomEvent("state", { detail: { state, seconds } }));
+  // The browser may know that there is no network before the connection has ended.
+  #tell() {
+    if (this.connected) this.#state(navigator.onLine ? "connected" : "offline");
   }
+
+  #state(state, seconds) { this.dispatchEvent(new CustomEvent("state", { detail: { state, seconds } })); }
 }

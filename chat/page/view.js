@@ -1,253 +1,306 @@
-// The view draws the page. Text from other users is only assigned to textContent.
+// The view draws the page once per frame, and only the parts that have changed. A hidden page has
+// no frames: only its title is kept up to date.
 
-export const $ = (id) => document.getElementById(id);
-const narrow = matchMedia("(max-width: 760px)");
+import { room as written } from "./conversation.js";
+import { $, attribute, avatar, element, fill, narrow, plural, roving, set } from "./dom.js";
+import * as drawers from "./drawers.js";
+import * as talk from "./talk.js";
 
-export function element(tag, className, text) {
-  const e = document.createElement(tag);
-  if (className) e.className = className;
-  if (text !== undefined) e.textContent = text;
-  return e;
-}
+const LARGE = 100, SELDOM = 500; // people from which on the list is drawn seldom, and ms between two times
 
-function hue(name) {
-  let h = 7;
-  for (const c of name.toLowerCase()) h = (h * 31 + c.codePointAt(0)) >>> 0;
-  return h % 12;
-}
-
-function avatar(name) {
-  const e = element("span", "avatar hue-" + hue(name), [...name][0]?.toUpperCase() ?? "?");
-  e.setAttribute("aria-hidden", "true");
-  return e;
-}
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-
-// handlers sets the functions that are called for user actions.
 let act = {};
-export function handlers(h) { act = h; }
+let state = null;
+
+// start sets the state to draw and the functions that are called for user actions.
+export function start(s, handlers) {
+  state = s;
+  act = handlers;
+}
+
+const parts = { head, lists, people, talk: messages, typing };
+const marked = new Set();
+let frame = 0;
+
+// mark makes parts of the page be drawn in the next frame. Without arguments it means all parts.
+export function mark(...names) {
+  for (const name of names.length > 0 ? names : Object.keys(parts)) marked.add(name);
+  if (document.hidden) title();
+  else if (!frame) frame = requestAnimationFrame(draw);
+}
+
+function draw() {
+  frame = 0;
+  if (!state.entered) return;
+  const c = state.conversations.get(state.current);
+  const now = [...marked];
+  marked.clear();
+  for (const name of now) parts[name](c);
+  if (focusing && c) $("say-text").focus();
+  focusing = false;
+}
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden && marked.size > 0) mark("head"); });
 
 export const wantedRoom = () => $("login-room").value.trim() || "lobby";
+export const wantRoom = (room) => { $("login-room").value = room; };
 
-export function enter(state) {
+// entered shows the page after a login: the first one, or one on a new connection or with a new name.
+export function entered(first) {
   $("login").hidden = true;
   $("app").hidden = false;
-  $("me").textContent = state.name;
-  $("me-avatar").replaceWith(Object.assign(avatar(state.name), { id: "me-avatar" }));
-  if (!narrow.matches) $("say-text").focus();
+  $("rename").hidden = true;
+  set($("me"), "textContent", state.name);
+  $("me").title = state.name;
+  if ($("me-avatar").dataset.of !== state.name) {
+    $("me-avatar").replaceWith(Object.assign(avatar(state.name), { id: "me-avatar" }));
+    $("me-avatar").dataset.of = state.name;
+  }
+  if (first) focusBox();
+}
+
+// askName asks for another name, because the present one is refused.
+export function askName(why) {
+  set($("rename-why"), "textContent", why);
+  if (!$("rename").hidden) return;
+  $("rename-name").value = state.name;
+  $("rename").hidden = false;
+  drawers.close();
 }
 
 export function leave(why) {
+  drawers.close({ back: false, focus: false });
   $("app").hidden = true;
   $("login").hidden = false;
+  $("rename").hidden = true;
+  loginError(why);
+  document.title = "sluice chat";
+  talk.anew();
+}
+
+// refused tells why a login was refused. The name stays for correction.
+export function refused(name, why) {
+  $("login-name").value ||= name;
+  loginError(why);
+}
+
+function loginError(why) {
   $("login-error").textContent = why;
+  attribute($("login-name"), "aria-invalid", why ? "true" : null);
+  if (why && $("app").hidden) $("login-name").focus();
 }
 
-export function connection({ state, seconds }) {
-  const text = state === "waiting" ? `reconnecting in ${seconds} s` : state;
-  for (const id of ["pill", "offline"]) $(id).textContent = text;
-  $("pill").dataset.state = state;
-  $("offline").hidden = state === "connected"; // phones do not show the pill
-  $("login-button").disabled = state === "connecting" || state === "connected";
-  if (state === "waiting") $("login-error").textContent = `No connection: trying again in ${seconds} s`;
-  if (state === "connected") $("login-error").textContent = "";
+// focusBox moves the focus into the text box when the conversation is drawn. On a phone it would open
+// the keyboard.
+let focusing = false;
+function focusBox() {
+  focusing = !narrow.matches;
+  mark("head");
 }
 
-export function waiting(why) { $("login-error").textContent = why; }
+let last = "";
+export function connection({ state: now, seconds }) {
+  const text = now === "waiting" ? `reconnecting in ${seconds} s` : now;
+  set($("pill"), "textContent", text);
+  $("pill").dataset.state = now;
+  const down = now !== "connected" && now !== "no name";
+  set($("offline"), "hidden", !down);
+  set($("offline"), "textContent", down ? `No connection: ${text}. What you write is sent when the connection is back.` : "");
+  if (state.entered && (last === "connected") !== (now === "connected") && now !== "closed") {
+    $("connection").textContent = down ? "The connection is lost. The page reconnects by itself." : "Connected again."; // for screen readers, once
+  }
+  last = now;
+  $("login-button").disabled = now === "connecting" || now === "connected" || now === "offline";
+  set($("login-button"), "textContent", $("login-button").disabled ? "Connecting …" : "Enter");
+  if (now === "waiting") set($("login-error"), "textContent", `No connection: trying again in ${seconds} s.`);
+  if (now === "connected") set($("login-error"), "textContent", "");
+}
+
+export function waiting(why) { set($("login-error"), "textContent", why); }
 
 let toastTimer;
 export function toast(text) {
   $("toast").textContent = text;
   $("toast").hidden = false;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { $("toast").hidden = true; }, 4000);
+  toastTimer = setTimeout(() => { $("toast").hidden = true; }, 5000);
 }
 
-export function show(state) {
-  lists(state);
+// heard announces new messages of the conversation that is shown to screen readers.
+let unspoken = [], speaking = null;
+export function heard(m) {
+  unspoken.push(m);
+  speaking ??= setTimeout(() => {
+    $("spoken").textContent = unspoken.length > 3 ? plural(unspoken.length, "new message", "new messages")
+      : unspoken.map(({ from, text }) => `${from}: ${text}`).join("\n");
+    unspoken = [];
+    speaking = null;
+  }, 1000);
+}
+
+function title() {
+  let unread = 0;
+  for (const c of state.conversations.values()) unread += c.unread;
   const c = state.conversations.get(state.current);
-  $("title").textContent = c ? (c.kind === "room" ? "# " : "") + c.name : "";
-  $("leave").hidden = $("say-form").hidden = !c;
-  $("people").hidden = $("open-users").hidden = c?.kind !== "room";
-  $("nothing").hidden = c !== undefined;
-  if (!c) {
-    $("messages").replaceChildren();
-    $("subtitle").textContent = $("typing").textContent = "";
-    drawn = null;
-    return;
-  }
-  $("subtitle").textContent = c.kind === "room" ? plural(c.users.length, "person", "people") : "private";
-  $("leave").textContent = c.kind === "room" ? "Leave" : "Close";
-  people(c, state.name);
-  messages(c);
-  const typing = [...c.typing.keys()];
-  $("typing").textContent = typing.length === 0 ? "" : typing.length > 2 ? "Several people are typing …" : typing.join(" and ") + (typing.length > 1 ? " are" : " is") + " typing …";
+  set(document, "title", (unread > 0 ? `(${unread}) ` : "") + (c ? c.title + " – " : "") + "sluice chat");
+  return unread;
 }
 
-const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+function head(c) {
+  const { absent } = state;
+  set($("title"), "textContent", c?.title ?? (absent ? "# " + absent.name : ""));
+  set($("title"), "hidden", !c && !absent);
+  for (const id of ["leave", "say-form", "messages"]) set($(id), "hidden", !c);
+  set($("people"), "hidden", c?.kind !== "room");
+  set($("open-users"), "hidden", c?.kind !== "room");
+  set($("nothing"), "hidden", c !== undefined);
+  set($("nothing-text"), "textContent", absent ? "You are not in this room." : "No conversation is open. Choose a room in the list, or open a new one.");
+  set($("nothing-join"), "hidden", !absent);
+  set($("nothing-join"), "textContent", absent ? "Join # " + absent.name : "");
+  set($("leave"), "textContent", c?.kind === "private" ? "Close" : "Leave");
+  set($("subtitle"), "textContent", !c ? "" : c.kind === "room" ? plural(c.users.size, "person", "people") : "private");
+  attribute($("messages"), "aria-label", c ? "Messages of " + c.title : "Messages");
+}
 
-function lists(state) {
+function lists() {
   const all = [...state.conversations.values()];
-  const mine = all.filter((c) => c.kind === "room");
-  const others = [...state.counts].filter(([name]) => !mine.some((c) => c.name === name)).slice(0, 30);
+  const rooms = all.filter((c) => c.kind === "room"), mine = new Set(rooms.map((c) => c.name));
+  const others = [...state.counts].filter(([name]) => !mine.has(name)).slice(0, 30);
   const privates = all.filter((c) => c.kind === "private");
-  const mark = (c) => ({ unread: c.unread, current: c.key === state.current, draft: c.key !== state.current && state.outbox.holds(c.key) });
-  fill($("rooms"), [
-    ...mine.map((c) => ({ key: c.key, label: "# " + c.name, count: c.users.length, ...mark(c) })),
-    ...others.map(([name, count]) => ({ key: "other:" + name, label: "# " + name, count })),
-  ], (row) => entry(row, () => row.key.startsWith("other:") ? act.join(row.key.slice(6)) : act.open(row.key)), update);
-  fill($("privates"), privates.map((c) => ({ key: c.key, label: c.name, ...mark(c) })), (row) => entry(row, () => act.open(row.key)), update);
-  $("no-privates").hidden = privates.length > 0;
-  const unread = all.reduce((n, c) => n + c.unread, 0);
-  $("unread-total").hidden = unread === 0;
-  $("unread-total").textContent = unread;
-  document.title = (unread ? `(${unread}) ` : "") + "sluice chat";
-}
-
-// fill makes a list show the rows. It keeps the elements of rows that stay, so a button keeps the
-// focus, and a click is not lost when an update comes at the same time.
-export function fill(list, rows, make, change) {
-  const items = new Map([...list.children].map((li) => [li.dataset.conversation, li]));
-  const keys = new Set(rows.map((row) => row.key));
-  for (const [key, li] of items) if (!keys.has(key)) li.remove();
-  rows.forEach((row, i) => {
-    const li = items.get(row.key) ?? make(row);
-    li.dataset.conversation = row.key;
-    change?.(li, row);
-    if (list.children[i] !== li) list.insertBefore(li, list.children[i] ?? null);
+  const row = (c) => ({
+    key: c.key, label: c.title, at: c, count: c.kind === "room" ? c.users.size : undefined, unread: c.unread, current: c.key === state.current,
+    draft: c.key !== state.current && state.outbox.holds(c.key), failed: state.outbox.failures(c.key) > 0,
   });
+  fill($("rooms"), [...rooms.map(row), ...others.map(([name, count]) => ({ key: "other:" + name, label: "# " + name, name, count }))], entry, update);
+  fill($("privates"), privates.map(row), entry, update);
+  tidy.forEach((f) => f());
+  set($("no-privates"), "hidden", privates.length > 0);
+  const unread = title();
+  set($("unread-total"), "hidden", unread === 0);
+  set($("unread-total"), "textContent", unread > 99 ? "99+" : String(unread));
 }
 
-function entry(row, pressed) {
-  const li = element("li", row.key.startsWith("other:") ? "other" : "");
+function entry(row) {
+  const li = element("li", row.at ? "" : "other");
   const button = element("button");
   button.type = "button";
+  button.tabIndex = -1;
   button.title = row.label; // the label may be truncated
-  button.append(element("span", "label", row.label), element("span"));
-  button.onclick = pressed;
+  const number = element("span");
+  number.setAttribute("aria-hidden", "true");
+  button.append(element("span", "label", row.label), number, element("span", "sr"));
+  button.onclick = () => row.at ? act.open(row.key) : act.join(row.name);
   li.append(button);
   return li;
 }
 
-function update(li, { unread, current, count, draft }) {
-  const mark = li.firstChild.lastChild;
-  mark.className = unread ? "badge" : "count";
-  mark.textContent = unread || (count ?? "");
+function update(li, { unread, current, count, draft, failed }) {
+  const button = li.firstChild, [, badge, spoken] = button.children;
+  set(badge, "className", unread ? "badge" : "count");
+  set(badge, "textContent", unread ? (unread > 99 ? "99+" : String(unread)) : String(count ?? ""));
   li.classList.toggle("current", current === true);
   li.classList.toggle("draft", draft === true);
-  if (current) li.firstChild.setAttribute("aria-current", "true");
-  else li.firstChild.removeAttribute("aria-current");
+  li.classList.toggle("failed", failed === true);
+  attribute(button, "aria-current", current ? "true" : null);
+  const more = [unread && `${unread} unread`, count !== undefined && plural(count, "person", "people"), draft && "unsent text", failed && "not delivered"];
+  set(spoken, "textContent", more.filter(Boolean).map((w) => ", " + w).join(""));
 }
 
-function people(c, me) {
-  $("people-count").textContent = c.users.length;
-  fill($("users"), c.users.map((name) => ({ key: name })), ({ key: name }) => {
-    const li = element("li");
-    const button = element("button");
-    button.type = "button";
-    button.dataset.name = button.title = name;
-    button.append(avatar(name), element("span", "label"));
-    button.onclick = () => act.talk(name);
-    li.append(button);
-    return li;
-  }, (li, { key: name }) => {
-    li.firstChild.lastChild.textContent = name === me ? name + " (you)" : name;
-    li.firstChild.disabled = name === me;
-  });
+const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+let peopleAt = 0, later = null;
+
+function people(c) {
+  if (c?.kind !== "room") return;
+  if (c.users.size > LARGE && Date.now() - peopleAt < SELDOM && $("people-count").dataset.of === c.key) {
+    later ??= setTimeout(() => { later = null; mark("people"); }, SELDOM);
+    return;
+  }
+  peopleAt = Date.now();
+  $("people-count").dataset.of = c.key;
+  set($("people-count"), "textContent", String(c.users.size));
+  const all = [...c.users].map(([uid, name]) => ({ key: uid, name, you: uid === state.uid }));
+  fill($("users"), all.sort((a, b) => b.you - a.you || order.compare(a.name, b.name)), person);
+  tidy.forEach((f) => f());
 }
 
-// What is drawn now. Only new messages are added, so the scroll position of a reader stays.
-let drawn = null;
+function person({ key: uid, name, you }) {
+  const li = element("li");
+  const button = element("button");
+  button.type = "button";
+  button.tabIndex = -1;
+  button.dataset.name = button.title = name;
+  button.append(avatar(name), element("bdi", "label", name));
+  if (you) {
+    button.disabled = true;
+    button.append(element("span", "you", "(you)"));
+  }
+  button.onclick = () => act.talk(uid, name);
+  li.append(button);
+  return li;
+}
 
 function messages(c) {
-  const list = $("messages");
-  const below = list.scrollHeight - list.scrollTop;
-  const switched = drawn?.key !== c.key;
-  const appended = !switched && drawn.length <= c.messages.length && (drawn.length === 0 || c.messages[drawn.length - 1] === drawn.last);
-  if (!appended) list.replaceChildren();
-  const from = appended ? drawn.length : 0;
-  for (let i = from; i < c.messages.length; i++) list.append(...item(c.messages[i], c.messages[i - 1]));
-  const fresh = c.messages.length > from;
-  drawn = { key: c.key, length: c.messages.length, last: c.messages.at(-1) };
-  if (switched || below - list.clientHeight < NEAR || fresh && c.messages.at(-1).mine) {
-    list.scrollTop = list.scrollHeight;
-    $("to-end").hidden = true;
-  } else {
-    if (!appended) list.scrollTop = list.scrollHeight - below;
-    if (fresh) $("to-end").hidden = false;
-  }
+  talk.draw(c, c ? state.outbox.rows(c.key) : [], state);
 }
 
-const NEAR = 60; // distance from the end, in pixels, within which the view follows new messages
-
-let following = true; // whether the view is at the end and stays there, even when the box below grows
-let height = 0;
-$("messages").onscroll = ({ target }) => {
-  const end = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
-  if (end) $("to-end").hidden = true;
-  if (end || target.clientHeight === height) following = end; // otherwise the box has grown
-};
-new ResizeObserver(([{ target }]) => {
-  height = target.clientHeight;
-  if (following) target.scrollTop = target.scrollHeight;
-}).observe($("messages"));
-
-const GROUPED = 5 * 60 * 1000;
-
-function item(m, before) {
-  const items = [];
-  const date = new Date(m.time);
-  if (!before || new Date(before.time).toDateString() !== date.toDateString()) items.push(element("li", "day", day.format(date)));
-  if (m.kind === "notice") {
-    items.push(element("li", "notice", m.text));
-    return items;
-  }
-  const grouped = items.length === 0 && before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED;
-  const li = element("li", "message" + (grouped ? " grouped" : "") + (m.mine ? " mine" : ""));
-  if (!grouped) {
-    const head = element("div", "head");
-    const time = element("time", "", clock.format(date));
-    time.dateTime = date.toISOString();
-    head.append(element("span", "from hue-" + hue(m.from), m.from), time);
-    li.append(avatar(m.from), head);
-  }
-  li.append(element("p", "text", m.text));
-  items.push(li);
-  return items;
+function typing(c) {
+  const names = [...c?.typing.values() ?? []].map((t) => t.name);
+  set($("typing"), "textContent", names.length === 0 ? "" : names.length > 2 ? "Several people are typing …"
+    : names.join(" and ") + (names.length > 1 ? " are" : " is") + " typing …");
 }
 
 // joined clears the field if it has the name of the joined room. A refused name stays for correction.
 export function joined(room) {
-  if ($("join-room").value.trim().replace(/\s+/g, " ") === room) $("join-room").value = "";
+  if (written($("join-room").value) === written(room)) $("join-room").value = "";
+  joinError("");
+}
+
+export function joinError(why) {
+  set($("join-error"), "textContent", why);
+  attribute($("join-room"), "aria-invalid", why ? "true" : null);
 }
 
 export function opened() {
-  $("app").classList.remove("show-sidebar", "show-people");
-  $("shade").hidden = true;
-  if (!narrow.matches) $("say-text").focus();
+  drawers.close({ back: false, focus: false });
+  joinError("");
+  focusBox();
 }
 
-function drawer(name) {
-  $("app").classList.add(name);
-  $("shade").hidden = false;
+// pane moves the focus to the next pane.
+function pane(step) {
+  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"], ["people", '#users button[tabindex="0"]']]
+    .filter(([id]) => $(id).checkVisibility({ visibilityProperty: true }) && !$(id).closest("[inert]"));
+  const at = all.findIndex(([id]) => $(id).contains(document.activeElement));
+  const [id, inner] = all[(at + step + all.length) % all.length];
+  (inner && $(id).querySelector(inner) || $(id)).focus();
 }
 
-$("open-sidebar").onclick = () => drawer("show-sidebar");
-$("open-users").onclick = () => drawer("show-people");
-$("shade").onclick = opened;
-addEventListener("keydown", (e) => { if (e.key === "Escape") opened(); });
-$("to-end").onclick = () => { $("messages").scrollTop = $("messages").scrollHeight; };
+addEventListener("keydown", (e) => {
+  if (e.key === "Escape") drawers.close();
+  if (e.key === "F6" && !$("app").hidden) {
+    e.preventDefault();
+    pane(e.shiftKey ? -1 : 1);
+  }
+});
+
+const tidy = [roving($("rooms")), roving($("privates")), roving($("users"))];
+$("skip").onclick = () => $("say-text").focus();
 $("leave").onclick = () => act.leave();
-
+$("nothing-join").onclick = () => act.join(state.absent.name);
 $("login-form").onsubmit = (e) => {
   e.preventDefault();
-  $("login-error").textContent = "";
+  loginError("");
   act.login($("login-name").value.trim());
 };
+$("rename").onsubmit = (e) => {
+  e.preventDefault();
+  const name = $("rename-name").value.trim();
+  if (name) act.rename(name);
+};
+$("rename-out").onclick = () => act.logout();
+$("join-room").oninput = () => joinError("");
 $("join-form").onsubmit = (e) => {
   e.preventDefault();
+  joinError("");
   const room = $("join-room").value.trim();
   if (room) act.join(room);
 };

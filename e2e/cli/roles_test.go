@@ -51,7 +51,7 @@ func TestUsage(t *testing.T) {
 		{"echo --reactors many", "--reactors"},
 		{"gateway --reactors 256", "--reactors"},
 		{"echo --worker --workers -1", "--workers"},
-		{"gateway --listen wss://127.0.0.1:0", "--listen"},
+		{"gateway --listen wss://127.0.0.1:0", "--tls-cert"},
 		{"gateway --listen 127.0.0.1:7272", "ws://"},
 		{"gateway --listen ws://127.0.0.1", "host:port"},
 		{"gateway --inner here", "--inner"},
@@ -92,43 +92,44 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	}
 }
 
-// Each chat worker keeps a history of its own clients, which shows where clients went: all to
-// the worker with a hundred times the weight, or to the workers in turn.
+// Clients go to the worker with a hundred times the weight, or to the workers in turn. One worker
+// broadcasts what its clients say, and the other one does not, which shows where clients went.
 func TestRouterAndWeight(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	const people = 20
-	for router, remembered := range map[string]int{"least": people, "round-robin": people / 2} {
+	for router, heavy := range map[string]int{"least": people, "round-robin": people / 2} {
 		t.Run(router, func(t *testing.T) {
 			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1",
 				"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
-			for _, weight := range []string{"1", "100"} {
-				proctest.Start(t, nil, bin, "chat", "--worker", "--weight", weight, "--gateway", gateway.Addrs["inner"])
+			for weight, prefix := range map[string]string{"1": "nobody says this", "100": "P"} {
+				proctest.Start(t, nil, bin, "echo", "--worker", "--weight", weight, "--broadcast-prefix", prefix,
+					"--gateway", gateway.Addrs["inner"])
 			}
 			gateway.AwaitLog(`msg="link open"`, 2) // a worker is ready a moment before the loop has its link
-			var history string
-			for i := range people + 1 {
-				c, err := net.Dial("tcp", gateway.Addrs["text"])
-				if err == nil {
-					err = c.SetDeadline(time.Now().Add(20 * time.Second))
-				}
-				if err == nil {
-					_, err = fmt.Fprintf(c, "/login P%d\n/join lobby\nI am here\n", i)
-				}
-				if err != nil {
+			listener := proctest.Dial(t, gateway.Addrs["text"])
+			proctest.Echoes(t, listener, "hello")
+			for i := range people {
+				c := proctest.Dial(t, gateway.Addrs["text"])
+				if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 					t.Fatal(err)
 				}
-				defer func() { _ = c.Close() }()
-				for in := bufio.NewScanner(c); in.Scan(); {
-					if strings.Contains(in.Text(), `"type":"history"`) {
-						history = in.Text()
-					} else if strings.Contains(in.Text(), "I am here") {
-						break
-					}
+				line := fmt.Sprint("P", i)
+				proctest.Say(t, c, line)
+				in := bufio.NewScanner(c)
+				for in.Scan() && in.Text() != line {
+				}
+				if in.Err() != nil {
+					t.Fatal(in.Err())
 				}
 			}
-			if n := strings.Count(history, "I am here"); n != remembered {
-				t.Errorf("who came last finds %d of %d messages, not %d: %s", n, people, remembered, history)
+			proctest.Say(t, listener, "the end")
+			broadcast := 0
+			for in := bufio.NewScanner(listener); in.Scan() && in.Text() != "the end"; {
+				broadcast++
+			}
+			if broadcast != heavy {
+				t.Errorf("%d of %d clients went to the worker with more weight, not %d", broadcast, people, heavy)
 			}
 		})
 	}

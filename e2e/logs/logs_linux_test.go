@@ -77,7 +77,7 @@ var anyPorts = []string{"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:
 func unread(t *testing.T, args ...string) (gateway *proctest.Process, log *os.File) {
 	t.Helper()
 	log, stderr := smallPipe(t)
-	args = append(append([]string{"gateway", "--reactors", "1"}, anyPorts...), args...)
+	args = append(append([]string{"gateway", "--reactors", "1", "--log-rate=-1"}, anyPorts...), args...)
 	gateway = proctest.StartTo(t, stderr, proctest.Build(t), args...)
 	_ = stderr.Close()
 	linkTimes(t, gateway.Addrs["inner"], 50)

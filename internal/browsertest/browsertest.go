@@ -37,7 +37,7 @@ var chromium struct {
 }
 
 // within is how long a window may be open.
-const within = time.Minute
+const within = 2 * time.Minute
 
 // Open opens a window that shares neither cookies nor storage with other windows. It is closed when
 // the test ends.

@@ -105,7 +105,7 @@ func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
 	serve := benchSub("serve", "a gateway and the bench's worker, or with --worker the worker alone")
 	serve.RunE = func(c *cobra.Command, _ []string) error {
-		return o.serve(c, func([]byte) (worker.Handler, error) { return bench.Worker(), nil }, nil)
+		return o.serve(c, func() (worker.Handler, error) { return bench.Worker(), nil }, nil)
 	}
 	o.gatewayFlags(serve, "127.0.0.1:0")
 	o.linkFlags(serve)

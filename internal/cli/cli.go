@@ -18,6 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/chat"
 	"github.com/seed-7410fe32/sluice/internal/build"
 	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -38,17 +39,24 @@ func Main() (exitCode int) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
 	out := logs.New(os.Stderr)
+	handler := logs.NewHandler(out)
 	ctx, drain := context.WithCancel(context.Background())
 	go func() {
 		first := <-signals
 		drain()
+		_ = sdnotify.Send(sdnotify.Stopping) // for information only
 		s, _ := nextSignal(signals, first).(syscall.Signal)
+		handler.Flush()
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
+	c, err := addConfig(command(slog.New(handler), hup)).ExecuteContextC(ctx)
+	if o := optionsOf(c); o != nil {
+		err = o.config.atSource(err)
+	}
 	last, code := outcome(c, err)
-	out.Close(last, logCloseTimeout)
+	handler.Flush()
+	out.Close(handler.LastLine(last), logCloseTimeout)
 	return code
 }
 
@@ -84,6 +92,9 @@ func outcome(c *cobra.Command, err error) (last string, code int) {
 // usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
@@ -95,15 +106,26 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 	}
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		err := configure(c)
 		if !reloads(c) {
 			hup.release()
 		}
+		return err
 	}
 	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
-		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
+		versionCommand(),
 	)
+	root.AddCommand(operatorCommands()...)
+	return root
+}
+
+// addConfig adds the commands about settings. They read the other commands, which are therefore
+// made without them.
+func addConfig(root *cobra.Command) *cobra.Command {
+	root.AddCommand(configCommand())
 	return root
 }
 
@@ -118,30 +140,19 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			business := func(key []byte) (worker.Handler, error) { return newChat(key, addressRate) }
+			business := func() (worker.Handler, error) { return chat.New(chat.Config{AddressRate: addressRate}) }
 			return o.serve(c, business, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	o.dataFlag(c)
+	configFlags(c, &o)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
 			"quiet time; negative: any number")
 	return c
-}
-
-// newChat returns the chat. Its tokens are signed with the key of the links or, without one, with
-// the key of the process that has started the worker. So all its workers accept them.
-func newChat(key []byte, addressRate int) (worker.Handler, error) {
-	history, err := chat.NewHistory()
-	if err != nil {
-		return worker.Handler{}, err
-	}
-	if key == nil {
-		key = []byte(os.Getenv(supervisorKey))
-	}
-	return chat.New(chat.Config{History: history, Key: key, AddressRate: addressRate})
 }
 
 func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
@@ -155,19 +166,20 @@ one process, or with --worker a worker only.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func([]byte) (worker.Handler, error) { return e.handler(), nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	configFlags(c, &o)
 	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
 		"messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
-func gatewayCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func gatewayCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -177,9 +189,6 @@ connect to --inner.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := noZeros(c.Flags()); err != nil {
-				return err
-			}
 			if !page {
 				return o.serveGateway(c, nil)
 			}
@@ -188,7 +197,9 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
+	o.dataFlag(c)
+	configFlags(c, &o)
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws and wss listeners")
 	return c
 }
 

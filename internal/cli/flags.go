@@ -11,26 +11,27 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // options are the flags of a gateway, a worker, or both.
 type options struct {
+	listenerOptions // of each listener that has none of its own
+
 	log            *slog.Logger
-	reload         <-chan os.Signal // replaces the workers of --workers
+	reload         <-chan os.Signal // SIGHUP
+	config         configFile
+	logs           logOptions
+	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
-	origins        []string
-	hosts          []string
-	keep           []string
-	compress       bool
-	limits         gateway.ListenerConfig // of each listener
-	overflow       string
 	gateway        gateway.Config // without what other fields here say
 	reactors       string
 	keyFile        string
+	tls            tlsOptions
 	drainTimeout   time.Duration
-	idle           time.Duration
 	worker         bool
 	workers        int
 	exitWithParent bool
@@ -40,6 +41,15 @@ type options struct {
 	window         int // of bench serve
 	router         string
 
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
+
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
+	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
+
 	handlersHere bool // a worker runs in this process, beside the gateway
 
 	ofGateway []string // names of flags
@@ -47,80 +57,28 @@ type options struct {
 
 // clientFlags adds the flags about clients.
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
-	f, l := c.Flags(), &o.limits
+	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; repeatable")
-	f.StringArrayVar(&o.origins, "origin", nil,
-		"`HOST` whose pages may open WebSockets: HOST, HOST:PORT, https://HOST, *.DOMAIN or *; "+
-			"repeatable (default: the listener's own)")
-	f.StringArrayVar(&o.hosts, "host", nil,
-		"`HOST` by which pages are requested: HOST, HOST:PORT or *.DOMAIN; repeatable (default: any; "+
-			"on a loopback address loopback names and --origin)")
-	f.StringArrayVar(&o.keep, "keep-header", nil,
-		"`NAME` of one more header field of a WebSocket's request that workers see; * for all; "+
-			"repeatable")
-	f.IntVar(&l.MaxRequest, "max-request", 8<<10,
-		"`bytes` of a WebSocket's request that workers see; larger requests get status 431")
-	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
-	f.IntVar(&o.gateway.MaxTakeoverBytes, "max-takeover-bytes", 0,
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
+	o.listenerFlags(f)
+	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
 			"takeover")
-	o.limitFlags(c)
-	o.timeFlags(c)
+	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
+	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
+		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
+	clientTLSFlags(o, c)
 	o.bufferFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto",
 		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
 			"process")
-	f.BoolVar(&o.gateway.PinCPUs, "pin", false, "bind each event loop to a processor (Linux only)")
+	f.BoolVar(&g.PinCPUs, "pin", false, "bind each event loop to a processor (Linux only)")
 }
 
-// limitFlags adds the limits of a client and of a listener.
-func (o *options) limitFlags(c *cobra.Command) {
-	f, l, g := c.Flags(), &o.limits, &o.gateway
-	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "`bytes` of a message from a client, at most 16777216")
-	f.IntVar(&l.MessageRate, "message-rate", 0,
-		"`messages` a second from one client, which is slowed down past it; 0: no limit")
-	f.IntVar(&l.ByteRate, "byte-rate", 0,
-		"`bytes` a second from one client, after decompression; it is slowed down past it; 0: no "+
-			"limit")
-	f.IntVar(&l.MaxConns, "max-conns", 0, "`connections` of a listener; 0: limited by file descriptors")
-	f.IntVar(&l.MaxPerIP, "max-per-ip", 0,
-		"`connections` of a listener from one IPv4 address or IPv6 /64; 0: no limit")
-	f.IntVar(&l.ConnectRate, "connect-rate", 0,
-		"`connections` a second from one IPv4 address or IPv6 /64; 0: no limit")
-	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
-	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
-		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
-}
-
-// timeFlags adds the timeouts of a client.
-func (o *options) timeFlags(c *cobra.Command) {
-	f, l := c.Flags(), &o.limits
-	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second,
-		"`time` for the opening handshake of a WebSocket")
-	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0,
-		"`time` until a client's first message; 0: no limit")
-	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second,
-		"`time` from a message's first byte to its last, plus 1 s for each 4 KiB; negative: no limit")
-	f.DurationVar(&l.WriteTimeout, "write-timeout", 10*time.Second,
-		"`time` that output waits for a client that reads nothing, which is closed then; negative: "+
-			"no limit")
-	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second,
-		"`interval` of pings to idle WebSockets, which are closed after 2 unanswered ones; negative: "+
-			"never")
-	f.DurationVar(&o.idle, "idle-timeout", 10*time.Minute,
-		"`time` that a client of another protocol may be silent, up to a third more; negative: no "+
-			"limit")
-}
-
-// bufferFlags adds the bounds of what waits.
+// bufferFlags adds the bounds of what waits in an event loop.
 func (o *options) bufferFlags(c *cobra.Command) {
-	f, l, g := c.Flags(), &o.limits, &o.gateway
-	f.IntVar(&l.MaxOutput, "max-output", 1<<20,
-		"`bytes` of output that wait for one slow client; a single message may be larger")
-	f.StringVar(&o.overflow, "overflow", "close",
-		"`policy` past --max-output: close the client, or drop its oldest or newest message")
+	f, g := c.Flags(), &o.gateway
 	f.IntVar(&g.MaxBuffered, "max-buffered", 256<<20,
 		"`bytes` of output that wait for all slow clients of an event loop; past it those with most "+
 			"are closed, past three quarters new clients are rejected")
@@ -140,6 +98,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
+	linkTLSFlags(o, c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -181,7 +140,17 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// dataFlag adds the flag of commands that keep what the chat must not forget. It is a flag of the
+// gateway, in whose process the store is.
+func (o *options) dataFlag(c *cobra.Command) {
+	o.keepsChat = true
+	c.Flags().StringVar(&o.data, "data", "",
+		"`directory` where the chat keeps messages and names (default: in memory, until this process ends)")
+	o.ofGateway = append(o.ofGateway, "data")
 }
 
 // noZeros refuses a 0 where it would stand for the default: a flag accepts 0 where that is its
@@ -190,7 +159,7 @@ func noZeros(f *pflag.FlagSet) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
 		zero := map[string]string{"int": "0", "duration": "0s"}[flag.Value.Type()]
 		if zero != "" && flag.Value.String() == zero && flag.DefValue != zero && err == nil {
-			err = usageError{fmt.Errorf("--%s: must not be 0 (default %s)", flag.Name, flag.DefValue)}
+			err = usageError{settingError{flag.Name, -1, fmt.Errorf("must not be 0 (default %s)", flag.DefValue)}}
 		}
 	})
 	return err
@@ -203,13 +172,13 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		return usageError{fmt.Errorf("--workers: %d: must be at least 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
 		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
-	case f.Changed("gateway") && !o.worker:
+	case o.config.onCommandLine(f, "gateway") && !o.worker:
 		return usageError{errors.New("--gateway needs --worker: without it the command runs a gateway itself")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line
 		return nil
 	}
 	for _, name := range o.ofGateway {
-		if f.Changed(name) {
+		if o.config.onCommandLine(f, name) {
 			o.log.Warn("flag has no effect with --worker", "flag", "--"+name)
 		}
 	}
@@ -228,10 +197,6 @@ var routers = map[string]func() gateway.Router{
 	"path":        gateway.Hash(gateway.KeyPath),
 }
 
-// idleMisses is how many intervals --idle-timeout has, less one. A client is closed when it has
-// been silent for all of them, or one more.
-const idleMisses = 2
-
 // flagOf returns the flag that sets a field of gateway.Config or worker.Config.
 func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
@@ -246,7 +211,8 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
-		"Rebalance":  "rebalance",
+		"Rebalance":        "rebalance",
+		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}
 	if flag, ok := flags[field]; ok {

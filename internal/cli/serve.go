@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -16,17 +15,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
-type pageOn func(path string) http.Handler
-
-// business makes the business code of a worker. key is the one in --key-file, or nil.
-type business func(key []byte) (worker.Handler, error)
+// business makes the business code of a worker.
+type business func() (worker.Handler, error)
 
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
@@ -40,25 +37,38 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
 			addrs[i] = "gateway://" + a
 		}
-		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
+		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, c, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -68,18 +78,25 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 			return nil
 		}
 		o.tellPages(g, page)
-		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		reloadListeners(o, g, page)
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
+			o.announceGateway(g, operators)
+		})
 	})
 	return both.Wait()
 }
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-func (o *options) work(ctx context.Context, business business, key []byte, gateways []string, up func()) error {
+// ctx is not that of c, because workers outlive the gateway.
+func (o *options) work(
+	ctx context.Context, c *cobra.Command, business business, key []byte, gateways []string, up func(),
+) error {
+	reloaded := followHangUps(ctx, o, c)
 	if o.workers > 0 {
-		return o.superviseWorkers(ctx, gateways, up)
+		return o.superviseWorkers(ctx, gateways, up, reloaded)
 	}
-	h, err := business(key)
+	h, err := business()
 	if err != nil {
 		return err
 	}
@@ -99,12 +116,29 @@ func (o *options) work(ctx context.Context, business business, key []byte, gatew
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
+	if err := noZeros(c.Flags()); err != nil {
+		return err
+	}
 	go spare.ReturnMemory(c.Context())
 	key, err := o.key()
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(c.Context(), o)
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, c, g, stop)
 	if err != nil {
 		return err
 	}
@@ -112,14 +146,16 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-g.Ready():
 	}
 	o.tellPages(g, page)
-	o.announceGateway(g)
+	reloadListeners(o, g, page)
+	followHangUps(c.Context(), o, c)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -138,9 +174,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 		return
 	}
 	for _, addr := range g.Addrs() {
-		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+		if web, scheme, ok := webSocketURL(addr); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("chat page", "url", "http://"+host)
+			o.log.Info("chat page", "url", scheme+"://"+host)
 		}
 	}
 }
@@ -149,6 +185,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}
@@ -156,8 +195,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
@@ -165,54 +208,10 @@ func (o *options) announceGateway(g *gateway.Gateway) {
 // would inherit that it is ignored.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// listeners returns the listeners of the flags.
-func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
-	for _, url := range o.listen {
-		l := o.limits
-		l.URL = url
-		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
-			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
-			if page != nil {
-				l.Subprotocols = []string{"chat"} // what its browsers may call it
-				l.Page = page(pathOf(url))
-			}
-		} else {
-			l.Heartbeat = max(o.idle/(idleMisses+1), 1) // the client is closed when the last one is over
-			if o.idle < 0 {
-				l.Heartbeat = -1 // never
-			}
-			l.MaxMissedPings = idleMisses
-		}
-		all = append(all, l)
-	}
-	return all
-}
-
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
-// means any.
-func pathOf(listen string) string {
-	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
-	_, path, found := strings.Cut(address, "/")
-	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
-		return ""
-	}
-	return "/" + path
-}
-
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
-	switch o.overflow {
-	case "close":
-		o.limits.Overflow = engine.CloseSlow
-	case "oldest":
-		o.limits.Overflow = engine.DropOldest
-	case "newest":
-		o.limits.Overflow = engine.DropNewest
-	default:
-		return nil, usageError{fmt.Errorf("--overflow: %q: must be close, oldest or newest", o.overflow)}
-	}
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -231,12 +230,27 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 			runtime.GOMAXPROCS(need)
 		}
 	}
-	cfg.Listeners = o.listeners(page)
+	var err error
+	if cfg.Listeners, err = listenersOf(o, page); err != nil {
+		return nil, usageError{err}
+	}
+	if o.store != nil {
+		cfg.OnInvoke = o.store.Serve
+	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
-		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+		return nil, ofField(bad.Field, bad.Err)
 	}
 	return g, err
+}
+
+// ofField returns the usage error for a field of gateway.Config or worker.Config.
+func ofField(field string, err error) error {
+	item, name := itemOf(field)
+	if flag, ok := strings.CutPrefix(flagOf(name), "--"); ok {
+		return usageError{settingError{flag, item, err}}
+	}
+	return usageError{fmt.Errorf("%s: %w", field, err)}
 }
 
 // processorsFor returns the value of GOMAXPROCS for so many event loops with handlers beside them.
@@ -250,12 +264,50 @@ func processorsFor(loops, now int) int {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	w, err := worker.New(worker.Config{
+	cfg := worker.Config{
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
-	}, h)
+	}
+	if links := o.tls.linkTLS(); links != nil {
+		cfg.TLS = links.Client
+	}
+	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
-		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+		return nil, ofField(bad.Field, bad.Err)
 	}
 	return w, err
+}
+
+// openStore opens the store that the workers of the chat call, if the command has one. The caller
+// closes it.
+func (o *options) openStore(key []byte) (err error) {
+	switch cfg := (store.Config{Logger: o.log}); {
+	case !o.keepsChat:
+		return nil
+	case o.data == "":
+		cfg.Secret = key // so that the tokens of people are valid after a restart
+		o.store, err = store.New(cfg)
+		return err
+	default:
+		if o.store, err = store.Open(o.data, cfg); err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
+		o.log.Info("chat data", "directory", o.data)
+		return nil
+	}
+}
+
+// closeStore closes the store, if there is one, after the gateway has ended.
+func (o *options) closeStore() {
+	if o.store == nil {
+		return
+	}
+	figures, err := o.store.Stats()
+	if err == nil && o.data != "" {
+		o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
+			"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+	}
+	if err := errors.Join(err, o.store.Close()); err != nil {
+		o.log.Error("the chat's data was not closed", "err", err)
+	}
 }

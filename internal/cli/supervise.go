@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
@@ -25,11 +25,16 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP replaces the workers of the command instead of ending it.
+// reloads reports whether SIGHUP makes the command read its configuration or its certificates
+// again, or replaces its workers, instead of ending it.
 func reloads(c *cobra.Command) bool {
+	if hasTLS(c.Flags()) {
+		return true
+	}
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
-	return can && err == nil && n > 0
+	o := optionsOf(c)
+	return can && err == nil && n > 0 || o != nil && o.config.path != ""
 }
 
 // release restores the effect that SIGHUP had before it was caught: to end the process, or none
@@ -44,9 +49,11 @@ func (h hangUps) release() {
 }
 
 // superviseWorkers runs --workers processes of this program, each with one worker, until ctx is
-// done. SIGHUP replaces them one by one: it starts a new process from the file that is then at the
-// program's path, and when the new one is ready the old one drains.
-func (o *options) superviseWorkers(ctx context.Context, gateways []string, up func()) error {
+// done. A value of replace replaces them one by one: it starts a new process from the file that is
+// then at the program's path, and when the new one is ready the old one drains.
+func (o *options) superviseWorkers(
+	ctx context.Context, gateways []string, up func(), replace <-chan struct{},
+) error {
 	// Not os.Executable: it resolves symbolic links, so a reload would start the old release again.
 	program, err := exec.LookPath(os.Args[0])
 	if err == nil {
@@ -55,26 +62,21 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 	if err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	key := supervisorKey + "=" + rand.Text()
 	return supervisor.Run(ctx, supervisor.Config{
 		N: o.workers, Ready: up, StopWithin: o.drainTimeout + 5*time.Second, Logger: o.log,
-		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways, key) },
-	}, o.reload)
+		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
+	}, replace)
 }
 
-// supervisorKey is the environment variable with a random secret that all workers of a supervisor
-// have in common.
-const supervisorKey = "SLUICE_SUPERVISOR_KEY"
-
 // workerProcess returns a command with the command line of this process, changed to run one worker.
-func (o *options) workerProcess(program string, place int, gateways []string, key string) *exec.Cmd {
+func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
 	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
 	if !o.worker {
 		args = append(args, "--worker", "--gateway="+strings.Join(gateways, ","))
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	cmd.Env = append(cmd.Environ(), key)
+	cmd.Env = append(cmd.Environ(), sdnotify.Variable+"=") // the parent speaks for all
 	childproc.ExitWithParent(cmd)
 	return cmd
 }

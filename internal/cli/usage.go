@@ -17,7 +17,7 @@ const usageColumns = 100
 // clientHelp is the part of the long help that is about clients.
 func clientHelp() string {
 	return `
-Protocols of --listen:
+Protocols of --listen, with TLS as wss, tls+text, tls+jsonl, tls+json and tls+frame:
   ws      WebSocket, on any path; with /PATH on that one only, with /PATH/* also on those below it
   text    lines of text
   jsonl   a JSON document in each line
@@ -57,13 +57,19 @@ type topic struct {
 // topics are the headings of the help of chat, echo and gateway. A command lacks some of the flags.
 var topics = []topic{
 	{"Listeners", "listen chat-page origin host keep-header max-request compress max-takeover-bytes"},
+	{"TLS", "tls-cert tls-key tls-ticket-keys max-tls-handshakes tls-handshake-rate link-tls-cert link-tls-key " +
+		"link-tls-ca link-tls-name"},
 	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate " +
 		"max-groups max-group-bytes address-rate"},
 	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
 		"heartbeat idle-timeout"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
-	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window broadcast-prefix"},
+	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
+		"broadcast-prefix"},
+	{"Data of the chat", "data"},
+	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
+	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},
 }
 

@@ -190,7 +190,7 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 		b.admitted(c)
 	}
 	if messages > 0 {
-		c.bytes -= b.remove(c, messages, true)
+		b.remove(c, messages, true)
 		c.out -= messages
 		c.handled = n
 	}
@@ -315,7 +315,7 @@ func (b *Book) removeAll(c *Client) {
 		b.remove(c, 1, false)
 	}
 	b.remove(c, c.out, true)
-	c.out, c.bytes = 0, 0
+	c.out = 0
 	if c.state == Detached {
 		b.remove(c, 1, false)
 	}

@@ -67,9 +67,9 @@ func (b *Book) forbidden(c *Client) string {
 		return "it is in the wrong number of lanes"
 	case c.state.hasLink() && c.link.ended:
 		return "its link has ended"
-	case !c.state.hasLink() && (inFlight > 0 || c.bytes != 0 || c.flight.count != 0):
+	case !c.state.hasLink() && (inFlight > 0 || c.bytes() != 0 || c.flight.count != 0):
 		return "events are in flight and no worker has it"
-	case int32(c.out) < 0, c.out == 0 && c.bytes != 0:
+	case int32(c.out) < 0, c.out == 0 && c.state != Detached && c.bytes() != 0:
 		return "a number is negative"
 	case c.runs() != inFlight:
 		return fmt.Sprintf("%d events are in flight, runs have %d", inFlight, c.runs())
@@ -94,7 +94,7 @@ func (k *Link) verify(b *Book, clients []*Client) error {
 	events, messages := 0, 0
 	for _, c := range clients {
 		events += c.InFlight()
-		messages += int(c.bytes)
+		messages += int(c.bytes())
 	}
 	n, bytes := k.InFlight()
 	segEvents, segBytes, kept := 0, 0, 0

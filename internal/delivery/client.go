@@ -65,11 +65,11 @@ type Client struct {
 	flight  run    // the oldest events in flight; later ones are in queue.runs
 	handled uint32 // messages acknowledged, dead-lettered, or rejected after they were queued
 	out     uint32 // messages in flight
-	bytes   uint32 // size of the messages in flight, as frames
 	// place is the client's place in the lanes of its link. Without a worker it is the time since
 	// when the client waits for one, in milliseconds.
 	place uint32
 	Slot  uint32 // identifies the client to the Host; set before Open
+	Note  uint32 // for the Host's own use: it fills a gap
 	state State
 	tries uint8 // links that ended before the client's oldest event was acknowledged
 	flags clientFlags
@@ -123,11 +123,32 @@ func (c *Client) InFlight() int {
 	return n
 }
 
+// Handled returns the number of the client's newest message that is handled, dead-lettered or
+// rejected.
+func (c *Client) Handled() uint32 { return c.handled }
+
+// Queued returns the number and the bytes of the queued messages.
+func (c *Client) Queued() (messages, bytes int) { return c.queue.held(), c.queue.Size() }
+
+// UnackedBytes returns the size of the messages in flight, as frames.
+func (c *Client) UnackedBytes() int { return int(c.bytes()) }
+
 // HasQueue reports whether messages are queued.
 func (c *Client) HasQueue() bool { return c.queue.held() > 0 }
 
 // Unhandled returns the size of the messages that are queued or in flight, in bytes.
-func (c *Client) Unhandled() int { return int(c.bytes) + c.queue.Size() }
+func (c *Client) Unhandled() int { return int(c.bytes()) + c.queue.Size() }
+
+// bytes is the size of the messages in flight, as frames.
+func (c *Client) bytes() (n uint32) {
+	if c.flags&attachOut == 0 {
+		n = uint32(c.flight.count) * c.flight.size
+	}
+	if c.queue != nil {
+		n += c.queue.runBytes
+	}
+	return n
+}
 
 // IsHandled reports whether all messages of the client are handled.
 func (c *Client) IsHandled() bool { return c.out == 0 && !c.HasQueue() }

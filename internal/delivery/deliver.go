@@ -218,7 +218,7 @@ func (b *Book) Lost(k *Link, unflushed []byte) {
 func (b *Book) Orphan(c *Client, replaced bool) {
 	tried := !replaced && c.eventOut()
 	due := c.InFlight() > 0 || c.queue.held() > 0 || c.flags&gone != 0
-	c.state, c.out, c.bytes, c.flight = Parked, 0, 0, run{}
+	c.state, c.out, c.flight = Parked, 0, run{}
 	c.flags &^= attachOut
 	c.place = b.host.Now()
 	c.setCause(Died)
@@ -226,7 +226,7 @@ func (b *Book) Orphan(c *Client, replaced bool) {
 		c.setCause(LinkLost)
 	}
 	if c.queue != nil {
-		c.queue.runs, c.queue.firstRun = c.queue.runs[:0], 0
+		c.queue.runs, c.queue.firstRun, c.queue.runBytes = c.queue.runs[:0], 0, 0
 		b.joinRequeued(c)
 		b.dropEmpty(c)
 	}

@@ -85,29 +85,40 @@ func (b *Book) add(c *Client, serial uint32, n int, message bool) {
 	k.count(seg, n, message && k.isLarge(n))
 	if message {
 		c.out++
-		c.bytes += uint32(n)
 	}
 	if c.flight.count == 0 {
 		c.flight = run{i, 1, uint32(n)}
 		return
 	}
-	last := &c.flight
-	if q := c.queue; q != nil && q.firstRun < len(q.runs) {
-		last = &q.runs[len(q.runs)-1]
-	}
-	if last.segment == i && last.size == uint32(n) && last.count < math.MaxUint16 {
-		last.count++
+	q := c.queue
+	switch {
+	case q != nil && len(q.runs) > 0:
+		q.runBytes += uint32(n)
+		if last := &q.runs[len(q.runs)-1]; last.continues(i, n) {
+			last.count++
+			return
+		}
+	case c.flags&attachOut == 0 && c.flight.continues(i, n):
+		c.flight.count++
 		return
+	default:
+		if q == nil {
+			q = b.queues.take()
+			c.queue = q
+		}
+		q.runBytes = uint32(n)
 	}
-	if c.queue == nil {
-		c.queue = b.queues.take()
-	}
-	c.queue.runs = append(c.queue.runs, run{i, 1, uint32(n)})
+	q.runs = append(q.runs, run{i, 1, uint32(n)})
 }
 
-// remove removes the client's n oldest events in flight. It returns their bytes. They are messages,
-// or one event of another type.
-func (b *Book) remove(c *Client, n uint32, message bool) (bytes uint32) {
+// continues reports whether an event of n bytes in the segment may be another one of the run.
+func (r *run) continues(segment uint16, n int) bool {
+	return r.segment == segment && r.size == uint32(n) && r.count < math.MaxUint16
+}
+
+// remove removes the client's n oldest events in flight. They are messages, or one event of another
+// type.
+func (b *Book) remove(c *Client, n uint32, message bool) {
 	k := c.link
 	k.events -= int(n)
 	for n > 0 {
@@ -118,16 +129,15 @@ func (b *Book) remove(c *Client, n uint32, message bool) (bytes uint32) {
 		if seg.events -= int(some); seg.events == 0 && seg.flushed {
 			b.release(k, r.segment)
 		}
-		bytes += some * r.size
 		n -= some
 		if r.count -= uint16(some); r.count == 0 {
 			if q := c.queue; q != nil && q.firstRun < len(q.runs) {
 				*r = q.runs[q.firstRun]
+				q.runBytes -= uint32(r.count) * r.size
 				b.nextRun(c)
 			}
 		}
 	}
-	return bytes
 }
 
 // nextRun removes the oldest run of the client's queue.

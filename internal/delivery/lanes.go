@@ -62,12 +62,12 @@ func (b *Book) serve(k *Link, lane *creditQueue) (moved bool) {
 	for len(lane.heap) > 0 {
 		w := lane.pop()
 		c := w.c
-		before := c.bytes
+		before := c.bytes()
 		c.state = Assigned
 		k.lanes.serving = lane
 		next := b.deliver(c)
 		k.lanes.serving = nil
-		sent := int(c.bytes - before)
+		sent := int(c.bytes() - before)
 		if c.state == Forgotten || c.Link() != k {
 			continue
 		}

@@ -93,7 +93,7 @@ func (k *Link) fitsUpTo(most int) bool {
 
 // allows reports whether the client's share of the window has space for a message of n bytes.
 func (k *Link) allows(c *Client, n int) bool {
-	return c.out == 0 || int(c.bytes)+link.HeaderSize+n <= k.Share
+	return c.out == 0 || int(c.bytes())+link.HeaderSize+n <= k.Share
 }
 
 // count adds n bytes of an event to what is in flight, or removes them if n is negative.

@@ -21,6 +21,7 @@ type Queue struct {
 	requeued    bool   // messages of a link that has ended are being put here
 	runs        []run  // bound: messages a worker has not acknowledged
 	firstRun    int    // the runs before it are acknowledged
+	runBytes    uint32 // bytes of the events in runs
 	next        *Queue // in the free list
 }
 

@@ -34,6 +34,7 @@ const (
 	Evict    Type = 32 // between gateways
 	Count    Type = 40
 	Select   Type = 41
+	Invoke   Type = 42
 )
 
 // These are the frame types of both directions.
@@ -96,6 +97,8 @@ const (
 	HeaderSize = 24
 	// MaxMessage is the largest payload of a Message or Send frame, in bytes.
 	MaxMessage = 16 << 20
+	// MaxInvoke is the largest payload of an Invoke frame and of its Reply, in bytes.
+	MaxInvoke = 1 << 20
 	// MaxFrame is the largest frame with its header, in bytes.
 	MaxFrame = MaxMessage + 64<<10
 )

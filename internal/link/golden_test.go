@@ -111,6 +111,8 @@ func goldens() []golden {
 		{"", Frame{Type: Evict, Payload: AppendEvict(nil, "ann", Claim{0x0102030405060708, anID})}},
 		{"of groups", Frame{Type: Count, Code: TargetGroups, ID: 81, Payload: targets("room 1", "room 2")}},
 		{"of a group", Frame{Type: Select, Code: TargetGroups, ID: 82, Payload: append(query, targets("room 1")...)}},
+		{"", Frame{Type: Invoke, ID: 84, Payload: []byte("question")}},
+		{"of a function that has failed", Frame{Type: Reply, Code: uint16(Failed), ID: 84, Payload: []byte("why")}},
 		{"", Frame{Type: Ping, ID: 83}},
 		{"", Frame{Type: Pong, ID: 83}},
 		{"", Frame{Type: Drain}},
@@ -151,7 +153,7 @@ func TestGoldenHello(t *testing.T) {
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
 		Build: "v1"}
 	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
-		Name: "gateway", Advertise: "gw:2300"}
+		Invokes: true, Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {

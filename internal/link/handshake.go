@@ -57,6 +57,7 @@ type GatewayHello struct {
 	Loop      uint16 // the loop that the link belongs to
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
+	Invokes   bool          // the gateway answers Invoke
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -71,6 +72,8 @@ const (
 	helloTimeout = 5 * time.Second
 	workerLabel  = "sluice worker 1"
 	gatewayLabel = "sluice gateway 1"
+
+	featureInvoke = 0x01 // in message 4
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -345,6 +348,11 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
 	seconds := (min(max(g.Heartbeat, 0), MaxHeartbeat) + time.Second - 1) / time.Second
 	dst = binary.BigEndian.AppendUint16(dst, uint16(seconds))
+	features := uint8(0)
+	if g.Invokes {
+		features |= featureInvoke
+	}
+	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
 
@@ -353,6 +361,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.ID, g.Epoch, g.Loops, g.Loop = c.U32(), c.U64(), c.U16(), c.U16()
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
+	g.Invokes = c.U8()&featureInvoke != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

@@ -6,7 +6,7 @@ var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
 	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
-	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
+	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT", Invoke: "INVOKE",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
 
@@ -20,7 +20,7 @@ func (t Type) String() string {
 
 var statusNames = [...]string{
 	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced",
-	"no heartbeat",
+	"no heartbeat", "failed",
 }
 
 // String returns the name of the status in SPEC.md.

@@ -22,6 +22,7 @@ const (
 	Draining
 	Replaced
 	NoHeartbeat
+	Failed
 )
 
 // Reason is the reason why a client's connection ended.

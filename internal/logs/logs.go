@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type Writer struct {
 	to   io.Writer
 	wake chan struct{} // has a value when there may be something to write
 	done chan struct{} // closed after Close, when everything was written
+
+	json atomic.Bool // the report of lost lines is JSON
 
 	mu     sync.Mutex
 	queue  []line // guarded by mu: oldest first; bound: lines of the program's log
@@ -147,7 +150,7 @@ func (w *Writer) next() (line, bool) {
 
 // writeLine writes a line, preceded by a report of the lines that were lost before it.
 func (w *Writer) writeLine(l line) {
-	if w.unreported += l.lost; w.unreported > 0 && w.write(report(w.unreported)) {
+	if w.unreported += l.lost; w.unreported > 0 && w.write(w.report(w.unreported)) {
 		w.unreported = 0
 	}
 	if len(l.text) > 0 && !w.write(l.text) {
@@ -167,8 +170,10 @@ func (w *Writer) write(text []byte) bool {
 }
 
 // report returns the line with the number of lost lines.
-func report(n int) []byte {
+func (w *Writer) report(n int) []byte {
 	var b bytes.Buffer
-	slog.New(slog.NewTextHandler(&b, nil)).Warn("log lines lost", "count", n)
+	h := NewHandler(&b)
+	h.SetJSON(w.json.Load())
+	slog.New(h).Warn("log lines lost", "count", n)
 	return b.Bytes()
 }

@@ -1,7 +1,9 @@
 package workertest
 
 import (
+	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
@@ -22,6 +24,8 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			g.command(w, &inner)
 		}
 		g.admit(f)
+	case link.Invoke:
+		g.invoke(w, f.ID, slices.Clone(f.Payload))
 	case link.Ping:
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
@@ -35,6 +39,25 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 		}
 	}
 	return true
+}
+
+// invoke answers an Invoke of the worker on a goroutine of its own, which ends with the test.
+func (g *Gateway) invoke(w *wire, id uint32, payload []byte) {
+	g.mu.Lock()
+	f := g.onInvoke
+	g.mu.Unlock()
+	if f == nil {
+		w.send(&link.Frame{Type: link.Reply, ID: id, Code: uint16(link.Refused), Payload: []byte("the test has no OnInvoke")})
+		return
+	}
+	g.invocations.Go(func() {
+		answer, err := f(context.Background(), payload)
+		reply := link.Frame{Type: link.Reply, ID: id, Payload: answer}
+		if err != nil {
+			reply.Code, reply.Payload = uint16(link.Failed), []byte(err.Error())
+		}
+		w.send(&reply)
+	})
 }
 
 // admit admits the client whose ATTACH a unit acknowledges.
@@ -58,7 +81,7 @@ func (g *Gateway) handOver(w *wire) {
 		}
 	}
 	if g.link == w {
-		g.link = nil
+		g.link, g.drained = nil, true
 	}
 }
 

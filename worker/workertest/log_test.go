@@ -97,7 +97,7 @@ func TestALateEffectFailsTheTest(t *testing.T) {
 	t.Parallel()
 	l := &listener{TB: t}
 	returned, used := make(chan struct{}), make(chan struct{})
-	g := workertest.New(l, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+	h := worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		if string(m.Data) == "and now?" {
 			close(returned)
 			<-used
@@ -110,13 +110,14 @@ func TestALateEffectFailsTheTest(t *testing.T) {
 		}
 		c.Send(m)
 		return nil
-	}})
+	}}
+	g := workertest.New(l, h)
 	c := g.Dial(workertest.Request{})
 	for _, text := range []string{"start", "and now?"} {
 		c.Send(text)
 		c.Expect(text)
 	}
-	g.RestartWorker()
+	g.RestartWorker(func() worker.Handler { return h })
 	l.mu.Lock()
 	wrong := fmt.Sprint(l.wrong)
 	l.mu.Unlock()

@@ -41,19 +41,23 @@ const Timeout = 5 * time.Second
 // Gateway is a gateway in memory with one worker. Its methods must be called by the test's
 // goroutine.
 type Gateway struct {
-	tb      testing.TB
-	handler worker.Handler
-	config  worker.Config
+	tb     testing.TB
+	config worker.Config
 
 	worker *worker.Worker
 	stop   func() // stops the worker and waits until it has ended
 
 	mu       sync.Mutex
-	members  *registry.Registry // guarded by mu
-	sessions []*Client          // guarded by mu: by slot; slots are not reused
-	link     *wire              // guarded by mu: nil while no worker is connected
-	linked   sync.Cond          // on mu: link has been set
-	clock    uint64             // guarded by mu: the time of bindings
+	members  *registry.Registry                            // guarded by mu
+	sessions []*Client                                     // guarded by mu: by slot; slots are not reused
+	link     *wire                                         // guarded by mu: nil while no worker is connected
+	last     [16]byte                                      // guarded by mu: the id of the worker that has connected last
+	drained  bool                                          // guarded by mu: that worker has drained
+	linked   sync.Cond                                     // on mu: link has been set
+	clock    uint64                                        // guarded by mu: the time of bindings
+	onInvoke func(context.Context, []byte) ([]byte, error) // guarded by mu
+
+	invocations sync.WaitGroup // running calls of onInvoke
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -67,7 +71,7 @@ func New(tb testing.TB, h worker.Handler) *Gateway {
 // output of the test.
 func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
-	g := &Gateway{tb: tb, handler: h, config: cfg, members: registry.New(registry.Limits{})}
+	g := &Gateway{tb: tb, config: cfg, members: registry.New(registry.Limits{})}
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
@@ -78,14 +82,17 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 		go g.accept(far)
 		return near, nil
 	}
-	g.startWorker()
-	tb.Cleanup(func() { g.stop() })
+	g.startWorker(h)
+	tb.Cleanup(func() {
+		g.stop()
+		g.invocations.Wait()
+	})
 	return g
 }
 
-func (g *Gateway) startWorker() {
+func (g *Gateway) startWorker(h worker.Handler) {
 	g.tb.Helper()
-	w, err := worker.New(g.config, g.handler)
+	w, err := worker.New(g.config, h)
 	if err != nil {
 		g.tb.Fatal(err)
 	}
@@ -133,15 +140,27 @@ func (g *Gateway) awaitLink() {
 	}
 }
 
+// OnInvoke sets the function that answers Worker.Invoke, as gateway.Config.OnInvoke does. Without
+// one, Invoke returns worker.ErrRefused.
+func (g *Gateway) OnInvoke(f func(ctx context.Context, payload []byte) ([]byte, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onInvoke = f
+}
+
 // Worker returns the present worker.
 func (g *Gateway) Worker() *worker.Worker { return g.worker }
 
-// RestartWorker replaces the worker by a new one with the same handler, as an upgrade does. The old
-// worker finishes its events. The clients stay connected and move to the new worker.
-func (g *Gateway) RestartWorker() {
+// RestartWorker replaces the worker by a new one, as an upgrade does. The old worker finishes its
+// events. The clients stay connected and move to the new worker, which adopts them
+// (worker.Handler.Adopt).
+//
+// The new worker has the handler that newHandler returns. newHandler makes all of the state of the
+// handler anew, because the memory of a worker ends with it.
+func (g *Gateway) RestartWorker(newHandler func() worker.Handler) {
 	g.tb.Helper()
 	g.stop()
-	g.startWorker()
+	g.startWorker(newHandler())
 }
 
 // gatewayID is the id of the gateway in memory.
@@ -149,8 +168,12 @@ const gatewayID = 1
 
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
-	_, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
-		return link.GatewayHello{ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest"}, nil
+	var id [16]byte
+	_, err := link.Accept(conn, g.config.Key, func(h link.WorkerHello) (link.GatewayHello, error) {
+		id = h.ID
+		return link.GatewayHello{
+			ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest", Invokes: true,
+		}, nil
 	})
 	if err != nil {
 		_ = conn.Close()
@@ -158,11 +181,19 @@ func (g *Gateway) accept(conn net.Conn) {
 	}
 	w := newWire(conn)
 	g.mu.Lock()
+	cause := link.CauseLinkLost
+	switch {
+	case g.drained:
+		cause = link.CauseDrained
+	case id != g.last:
+		cause = link.CauseDied
+	}
+	g.last, g.drained = id, false
 	g.link = w
 	g.linked.Broadcast()
 	for _, c := range g.sessions {
 		if c.state == open {
-			g.attach(c)
+			g.attach(c, cause)
 		}
 	}
 	g.mu.Unlock()
@@ -174,16 +205,16 @@ func (g *Gateway) accept(conn net.Conn) {
 	g.mu.Unlock()
 }
 
-// attach gives a client to the worker. Called with mu.
-func (g *Gateway) attach(c *Client) {
+// attach gives a client to the worker. cause is why, unless the client is new. Called with mu.
+func (g *Gateway) attach(c *Client, cause link.Cause) {
 	f := link.Frame{
 		Type: link.Attach, Code: uint16(c.member.Version()), ID: c.number, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 	}
 	if !c.admitted {
-		f.Flags = link.FlagNew
+		f.Flags, cause = link.FlagNew, link.CauseConnect
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
-		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), UID: c.member.UID(),
+		Cause: cause, Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), UID: c.member.UID(),
 		Remote: c.request.Remote, Listener: "memory://",
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
@@ -212,7 +243,7 @@ func (g *Gateway) Dial(r Request) *Client {
 		g.tb.Fatalf("workertest: Request.Attrs: %d bytes: must be at most %d",
 			link.AttributesSize(r.attributes()), link.MaxAttributes)
 	}
-	g.attach(c)
+	g.attach(c, link.CauseConnect)
 	return c
 }
 

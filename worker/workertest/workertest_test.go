@@ -110,7 +110,7 @@ func TestOffice(t *testing.T) {
 	if text := bob.ExpectContains("pared"); text != "compared" {
 		t.Errorf("the message is returned as %q", text)
 	}
-	g.RestartWorker()
+	g.RestartWorker(func() worker.Handler { return office(t) })
 	bob.Send("who") // attributes and uid have come along
 	bob.Expect("u1 Cid")
 	bob.Send("count")

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/valid"
+)
+
+// Config configures a Store. Zero selects the default of a number, and a negative number is an
+// error.
+type Config struct {
+	// MaxMessages and MaxConversationBytes bound a conversation. Past them its oldest message is
+	// removed. If one author has more than half of them, it is the oldest of that author, so nobody
+	// can erase what others have said. Defaults to 1,000 messages and 1 MiB.
+	MaxMessages, MaxConversationBytes int
+	// MaxConversations and MaxBytes bound all conversations. Past them the conversation whose newest
+	// message is oldest is removed. MaxBytes counts the messages as they are stored; the file, or the
+	// memory, takes up to twice as much. Defaults to 10,000 conversations, and to 64 MiB in memory or
+	// 1 GiB in a file.
+	MaxConversations, MaxBytes int
+	// MaxPeople bounds the people that are known. Past it the one who was seen longest ago is
+	// forgotten; people with a password come last. A person takes up to 20 KB. Defaults to 20,000.
+	MaxPeople int
+	// MaxAge is how long messages are kept, and how long people are known that do not log in.
+	// Passwords are kept for 90 days if that is longer. Defaults to 30 days.
+	MaxAge time.Duration
+	// Secret signs the tokens of people. With the same one they are valid after a restart. Defaults
+	// to a random one, which a file keeps.
+	Secret []byte
+	// Logger is the log. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults(maxBytes int) error {
+	if field, err := valid.Numbers(c); err != nil {
+		return fmt.Errorf("store: Config.%s: %w", field, err)
+	}
+	c.MaxMessages = cmp.Or(c.MaxMessages, 1000)
+	c.MaxConversationBytes = cmp.Or(c.MaxConversationBytes, 1<<20)
+	c.MaxConversations = cmp.Or(c.MaxConversations, 10_000)
+	c.MaxBytes = cmp.Or(c.MaxBytes, maxBytes)
+	c.MaxPeople = cmp.Or(c.MaxPeople, 20_000)
+	c.MaxAge = cmp.Or(c.MaxAge, 30*24*time.Hour)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Store keeps the state of a chat. Any goroutine may call its methods.
+type Store struct {
+	base
+	conversations conversations
+	people        people
+	end           context.CancelFunc
+	sweeper       sync.WaitGroup
+}
+
+// base is what all parts of a store use.
+type base struct {
+	// Static after New or Open.
+	cfg     Config
+	driver  driver
+	buckets *Buckets
+	log     *slog.Logger
+	signer  []byte // key of tokens
+
+	generation string // see Account
+
+	evictedConversations, evictedMessages, expiredMessages, evictedPeople, refusals atomic.Uint64
+}
+
+// conversations are the operations on messages.
+type conversations struct{ *base }
+
+// people are the operations on people.
+type people struct {
+	*base
+	hashing chan struct{} // one token for each password that is being hashed; capacity maxHashing
+}
+
+// oldest is the time of the oldest messages that are kept.
+func (b *base) oldest() int64 { return now() - b.cfg.MaxAge.Milliseconds() }
+
+// New returns a Store in the memory of this process. Close it.
+func New(cfg Config) (*Store, error) {
+	if err := cfg.setDefaults(64 << 20); err != nil {
+		return nil, err
+	}
+	return start(cfg, newMemory())
+}
+
+// Open returns a Store in a file of a directory, which is made if there is none. A file that is
+// damaged, or that another process uses, is an error. Close the Store.
+func Open(dir string, cfg Config) (*Store, error) {
+	if err := cfg.setDefaults(1 << 30); err != nil {
+		return nil, err
+	}
+	d, err := openBolt(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(cfg, d)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return s, nil
+}
+
+func start(cfg Config, d driver) (*Store, error) {
+	buckets, err := NewBuckets(2 * time.Hour)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &Store{base: base{cfg: cfg, driver: d, buckets: buckets, log: cfg.Logger}}
+	s.conversations = conversations{&s.base}
+	s.people = people{base: &s.base, hashing: make(chan struct{}, maxHashing)}
+	err = d.update(func(t tx) error {
+		if have := t.get([]byte{keyVersion}); have != nil && string(have) != version {
+			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
+		}
+		t.put([]byte{keyVersion}, []byte(version))
+		if s.generation = string(t.get([]byte{keyGeneration})); s.generation == "" {
+			s.generation = rand.Text()
+			t.put([]byte{keyGeneration}, []byte(s.generation))
+		}
+		secret := cfg.Secret
+		if len(secret) == 0 {
+			if secret = t.get([]byte{keySecret}); secret == nil {
+				secret = []byte(rand.Text())
+				t.put([]byte{keySecret}, secret)
+			}
+		}
+		s.signer, err = hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	s.end = end
+	s.sweeper.Go(func() { s.sweepUntil(ctx) })
+	return s, nil
+}
+
+// Close waits for the changes that are being made, and closes the file.
+func (s *Store) Close() error {
+	s.end()
+	s.sweeper.Wait()
+	return s.driver.close()
+}
+
+// Serve answers a call of a Client. It is a gateway.Config.OnInvoke.
+func (s *Store) Serve(ctx context.Context, payload []byte) ([]byte, error) {
+	var c call
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	value, err := s.serve(ctx, c.Op, c.Arg)
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		s.refusals.Add(1)
+		return encode(result{Refusal: r}), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encode(result{Value: encode(value)}), nil
+}
+
+// serve calls the operation with the name.
+func (s *Store) serve(ctx context.Context, op string, arg []byte) (any, error) {
+	switch op {
+	case "login":
+		return with(ctx, arg, s.people.login)
+	case "find":
+		return with(ctx, arg, s.people.find)
+	case "gone":
+		return with(ctx, arg, s.people.gone)
+	case "member":
+		return with(ctx, arg, s.people.member)
+	case "post":
+		return with(ctx, arg, s.conversations.post)
+	case "read":
+		return with(ctx, arg, s.conversations.read)
+	case "change":
+		return with(ctx, arg, s.conversations.change)
+	case "mark":
+		return with(ctx, arg, s.people.mark)
+	case "block":
+		return with(ctx, arg, s.people.block)
+	case "password":
+		return with(ctx, arg, s.people.setPassword)
+	}
+	return nil, fmt.Errorf("store: unknown operation %q", op)
+}
+
+// with decodes the argument of an operation and calls it.
+func with[A, R any](ctx context.Context, arg []byte, f func(context.Context, *A) (R, error)) (any, error) {
+	var a A
+	if err := json.Unmarshal(arg, &a); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return f(ctx, &a)
+}
+
+// Stats are the figures of a Store. A uint64 counts since New or Open. An int is the present value.
+type Stats struct {
+	Conversations int // rooms and private talks with messages
+	Messages      int
+	Bytes         int // of the messages
+	People        int // that are known
+	// EvictedConversations were removed because there were Config.MaxConversations or MaxBytes.
+	EvictedConversations uint64
+	// EvictedMessages were removed with them, or because a conversation had Config.MaxMessages or
+	// MaxConversationBytes.
+	EvictedMessages uint64
+	// ExpiredMessages were removed because they were older than Config.MaxAge.
+	ExpiredMessages uint64
+	// EvictedPeople were forgotten because there were Config.MaxPeople.
+	EvictedPeople uint64
+	// Refusals are calls that returned a Refusal.
+	Refusals uint64
+}
+
+// Stats returns the figures.
+func (s *Store) Stats() (Stats, error) {
+	var all sums
+	err := s.driver.view(func(t tx) error {
+		load(t, []byte{keySums}, &all)
+		return nil
+	})
+	return Stats{
+		Conversations: all.Conversations, Messages: all.Messages, Bytes: all.Bytes, People: all.People,
+		EvictedConversations: s.evictedConversations.Load(), EvictedMessages: s.evictedMessages.Load(),
+		ExpiredMessages: s.expiredMessages.Load(), EvictedPeople: s.evictedPeople.Load(), Refusals: s.refusals.Load(),
+	}, err
+}
+
+// now returns the present time in Unix milliseconds.
+func now() int64 { return time.Now().UnixMilli() }
+
+// minute is the unit in which times are indexed.
+const minute = int64(time.Minute / time.Millisecond)

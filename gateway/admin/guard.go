@@ -1,0 +1,165 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	maxRequests  = 32   // requests with a token that are answered at the same time
+	failedRate   = 1    // failed authentications a second of one address
+	failedBurst  = 10   // the same, at once
+	maxAddresses = 1024 // addresses with failed authentications that are remembered
+)
+
+// guard lets requests with a valid token through.
+type guard struct {
+	// Static.
+	tokens  *tokens // nil: none is needed, but only local requests are taken
+	log     *slog.Logger
+	slots   chan struct{} // one value for each request that is being answered; bound: none, maxRequests
+	logRate *rate.Limiter // of lines about failed authentications
+
+	failures atomic.Uint64
+
+	mu     sync.Mutex
+	failed map[netip.Addr]*rate.Limiter // guarded by mu; bound: none, maxAddresses
+}
+
+func newGuard(t *tokens, log *slog.Logger) *guard {
+	return &guard{
+		tokens: t, log: log, slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
+		failed: make(map[netip.Addr]*rate.Limiter),
+	}
+}
+
+// who is the key of the request's context under which its caller stands.
+type who struct{}
+
+// caller returns the name of the token of a request.
+func caller(r *http.Request) string {
+	name, _ := r.Context().Value(who{}).(string)
+	return name
+}
+
+// wrap returns a handler that answers requests with a valid token by h, and others by a problem.
+func (g *guard) wrap(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, refused := g.authenticate(r)
+		if refused != nil {
+			if refused.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
+			}
+			if refused.Status == http.StatusTooManyRequests {
+				w.Header().Set("Retry-After", "10")
+			}
+			fail(w, refused)
+			return
+		}
+		select {
+		case g.slots <- struct{}{}:
+			defer func() { <-g.slots }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			fail(w, refuse(http.StatusServiceUnavailable, "%d requests are being answered", maxRequests))
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), who{}, name)))
+	})
+}
+
+// authenticate returns the name of the request's token, or why the request is refused.
+func (g *guard) authenticate(r *http.Request) (name string, refused *problem) {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return "", refuse(http.StatusForbidden, "a web page of another origin must not send this request")
+	}
+	if g.tokens == nil {
+		if !isLocal(r.Host) {
+			return "", refuse(http.StatusMisdirectedRequest, "without tokens the host must be a loopback address or localhost")
+		}
+		return "none", nil
+	}
+	from := addressOf(r)
+	if !g.mayTry(from) {
+		g.failures.Add(1)
+		return "", refuse(http.StatusTooManyRequests, "too many requests without a valid token from %v", from)
+	}
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		if name, ok := g.tokens.name(strings.TrimSpace(given)); ok {
+			return name, nil
+		}
+	}
+	g.failures.Add(1)
+	g.noteFailure(from)
+	if g.logRate.Allow() {
+		g.log.Warn("admin request without a valid token", "addr", r.RemoteAddr, "path", r.URL.Path)
+	}
+	return "", refuse(http.StatusUnauthorized, "send Authorization: Bearer TOKEN")
+}
+
+// mayTry reports whether the address has not failed too often.
+func (g *guard) mayTry(from netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.failed[from]
+	return l == nil || l.Tokens() >= 1
+}
+
+// noteFailure counts a failed authentication of the address. When the table is full, the addresses
+// are forgotten that have not failed for long, or else all.
+func (g *guard) noteFailure(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.failed[from]
+	if l == nil {
+		if len(g.failed) >= maxAddresses {
+			for addr, l := range g.failed {
+				if l.Tokens() >= failedBurst {
+					delete(g.failed, addr)
+				}
+			}
+		}
+		if len(g.failed) >= maxAddresses {
+			clear(g.failed)
+		}
+		l = rate.NewLimiter(failedRate, failedBurst)
+		g.failed[from] = l
+	}
+	l.Allow()
+}
+
+// addressOf returns the address of a request that limits apply to: an IPv4 address or an IPv6 /64.
+func addressOf(r *http.Request) netip.Addr {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := from.Addr().Unmap()
+	if addr.Is6() {
+		p, _ := addr.WithZone("").Prefix(64) // 64 bits fit
+		return p.Addr()
+	}
+	return addr
+}
+
+// isLocal reports whether the host of a request is one of this machine's, so that a page whose name
+// was made to resolve to 127.0.0.1 (DNS rebinding) gets nothing.
+func isLocal(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
+}
