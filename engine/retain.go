@@ -50,8 +50,8 @@ func (l *Loop) Recycle(b []byte) { l.buffers.put(b) }
 
 // retain keeps the output buffer, all of which was sent.
 func (c *Conn) retain() {
-	c.splitOff(len(c.retained.cuts))
 	r := c.retained
+	r.splitOff(c, len(r.cuts))
 	r.flushed = append(r.flushed, Flushed{c.out, r.serial})
 	r.serial++
 }
@@ -72,16 +72,16 @@ func (c *Conn) retainSent() {
 		n--
 	}
 	if n > 0 && r.cuts[n-1] >= len(c.out)/2 {
-		c.splitOff(n)
+		r.splitOff(c, n)
 	}
 }
 
 // splitOff splits off the first n parts of out, which were sent.
-func (c *Conn) splitOff(n int) {
+func (r *retained) splitOff(c *Conn, n int) {
 	if n == 0 {
 		return
 	}
-	r, from := c.retained, 0
+	from := 0
 	first := r.serial - uint32(len(r.cuts))
 	for i, to := range r.cuts[:n] {
 		part := append(c.loop.buffers.get(to-from), c.out[from:to]...)

@@ -438,8 +438,8 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 }
 
 // The output of a conn with Retain is returned whole, once and in order, however the kernel accepts
-// it. The buffers end between messages and have the serials of their messages. Unsent output is available
-// too, also in OnClose. A buffer that is never empty does not grow without limit.
+// it. The buffers end between messages and have the serials of their messages. Unsent output is
+// available too, also in OnClose. A buffer that is never empty does not grow without limit.
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

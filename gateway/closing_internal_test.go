@@ -104,8 +104,8 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
 				if len(r.received[c.s.delivery.Slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.received[c.s.delivery.Slot], r.l.closingConns,
-						r.l.stats.CloseTimeouts)
+					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.received[c.s.delivery.Slot],
+						r.l.closingConns, r.l.stats.CloseTimeouts)
 				}
 			})
 		}

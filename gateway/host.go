@@ -39,7 +39,7 @@ type deliveryHost loop
 func (h *deliveryHost) of(c *delivery.Client) *session { return h.sessions[c.Slot] }
 
 // Now implements delivery.Host.
-func (h *deliveryHost) Now() uint32 { return uint32(h.el.Now().UnixMilli()) }
+func (h *deliveryHost) Now() uint32 { return uint32(h.el.Now().Sub(h.began).Milliseconds()) }
 
 // Alone implements delivery.Host.
 func (h *deliveryHost) Alone() bool { return len(h.pool.links) == 0 }

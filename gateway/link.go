@@ -19,9 +19,9 @@ type workerLink struct {
 	conn         *engine.Conn
 	serial       uint32
 	delivery     *delivery.Link
-	ack          func(s *session, n uint32, left bool) // the method acknowledge, bound once
+	ack          func(s *session, n uint32, left bool) // acknowledge
 	flushed      []engine.Flushed                      // scratch
-	peers        []uint32                              // other gateways that the worker knows; bound: gateways that a loop knows
+	peers        []uint32                              // gateways that the worker knows; bound: gateways that a loop knows
 	timer        engine.Timer
 	backlogged   bool // the worker gets no more clients until half of its output is written
 	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
@@ -336,25 +336,6 @@ func (k *workerLink) drain() {
 		}
 	}
 }
-
-// Bounds of a worker's window, in bytes. A window smaller than its messages lets one message
-// through at a time.
-const (
-	minWindow = 1
-	maxWindow = 256 << 20
-)
-
-// checkWindow reports an error if the window is too large for the gateway's memory, or is 0.
-func checkWindow(n uint32) error {
-	if n < minWindow || n > maxWindow {
-		return fmt.Errorf("gateway: window of %d bytes: must be between %d and %d", n, minWindow, maxWindow)
-	}
-	return nil
-}
-
-// maxLinkOutput bounds the output that waits for a worker, in bytes: a window of messages, a large
-// message outside it, attachments and replies.
-func maxLinkOutput(window uint32) int { return 2*int(window) + link.MaxFrame }
 
 // workerGoaway handles the worker's GOAWAY frame.
 func (k *workerLink) workerGoaway(f *link.Frame) {

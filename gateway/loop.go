@@ -18,7 +18,8 @@ type loop struct {
 	g     *Gateway
 	el    *engine.Loop
 	index uint8
-	drain func() // the method drainInbox, bound once so that a post does not allocate
+	drain func()    // the method drainInbox, bound once so that a post does not allocate
+	began time.Time // the zero of the book's clock
 
 	hasWorkers atomic.Bool              // a worker of the loop takes clients; the loop sets it when that changes
 	lastStats  atomic.Pointer[snapshot] // the last figures; the loop sets them when it is asked
@@ -92,6 +93,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		access:     newAccessLog(&g.cfg),
 		seconds:    1,
 	}
+	l.began = time.Now()
 	l.book.Init((*deliveryHost)(l), deliveryLimits(&g.cfg))
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox

@@ -46,7 +46,7 @@ func (r *rebalance) move(l *loop) {
 		r.moved++
 	}
 	if r.next >= len(l.sessions) || l.draining {
-		l.g.log.Info("clients rebalanced", "loop", l.index, "moved", r.moved)
+		l.g.log.Info("clients rebalanced", "loop", l.index, "clients", r.moved)
 		*r = rebalance{}
 	}
 }

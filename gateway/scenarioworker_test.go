@@ -81,8 +81,8 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands that acknowledges everything of the client whose event this link got
-// last.
+// unit makes a unit of commands that acknowledges everything of the client whose event this link
+// got last.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at

@@ -188,7 +188,8 @@ func (w *world) unrest() string {
 				b.QueuedBytes(), b.Departed(), b.WaitingClients())
 		}
 		for _, s := range l.sessions {
-			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
+			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 ||
+				s.turn&yielded != 0) {
 				return fmt.Sprintf("client %s: %d frames unacknowledged, phase %d, not read for %b, turn %b", s.remote(),
 					s.delivery.InFlight(), s.phase, s.pauses, s.turn)
 			}
@@ -279,8 +280,8 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if d := k.delivery; !d.IsDraining() && (d.Leaving() != 0 || d.Behind()) {
-				w.fail("of a worker's clients %d are gone still", d.Leaving())
+			if d := k.delivery; !d.IsDraining() && (leaving(k) != 0 || d.Behind()) {
+				w.fail("of a worker's clients %d are gone still", leaving(k))
 			}
 			if n := k.delivery.Clients(); n != 0 || waitsFor(k) != 0 {
 				w.fail("a link has %d clients, of which %d wait", n, waitsFor(k))

@@ -157,7 +157,8 @@ func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 				for _, c := range light {
 					c.say("little")
 				}
-				for waited := 0; len(r.received[text.s.delivery.Slot]) < said || len(r.received[ws.s.delivery.Slot]) < 1+said; waited++ {
+				came := func(c *rushClient) int { return len(r.received[c.s.delivery.Slot]) }
+				for waited := 0; came(text) < said || came(ws) < 1+said; waited++ {
 					if r.turn(1, all...); waited > 64 {
 						t.Fatalf("after %d turns and %d large messages a small one was not handled: text %d, websocket %d of %d",
 							waited, done()-before, len(r.received[text.s.delivery.Slot]), len(r.received[ws.s.delivery.Slot])-1, said)
@@ -180,8 +181,8 @@ func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 			}
 		}
 		if s := r.l.book; s.MessagesRejected > 0 || r.l.book.QueuedBytes()+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.book.QueuedBytes(),
-				r.l.turns.waiting)
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected,
+				r.l.book.QueuedBytes(), r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)

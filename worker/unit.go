@@ -127,7 +127,7 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 		if u.start < u.callStart { // the SEND of an earlier call is a unit of its own
 			u.open(u.of)
 		}
-		if len(u.buf) > u.start || !u.of.isAnswer(f) {
+		if len(u.buf) > u.start || !u.isAnswer(f) {
 			u.wrap()
 		}
 	}
@@ -135,9 +135,9 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 	return nil
 }
 
-// isAnswer reports whether the frame is a SEND to the client itself that needs no reply.
-func (s *session) isAnswer(f *link.Frame) bool {
-	return f.Type == link.Send && f.Token == s.token && f.Slot == s.id().slot() && !f.Has(link.FlagResult)
+// isAnswer reports whether the frame is a SEND to the unit's client that needs no reply.
+func (u *unit) isAnswer(f *link.Frame) bool {
+	return f.Type == link.Send && f.Token == u.of.token && f.Slot == u.of.id().slot() && !f.Has(link.FlagResult)
 }
 
 // units is the worker's free list of units for calls that do not run in a batch.

@@ -6,14 +6,12 @@ import (
 	"slices"
 )
 
-// Leaving returns how many clients are gone and have not been acknowledged by the worker.
-func (k *Link) Leaving() int { return k.leaving }
-
-// Waiting returns how many clients wait for the link's credit.
-func (k *Link) Waiting() int { return len(k.lanes.small.heap) + len(k.lanes.large.heap) }
-
-// Kept returns the memory of the buffers that are kept for redelivery, in bytes.
-func (k *Link) Kept() int { return k.log.kept }
+// Figures returns how many clients are gone and have not been acknowledged by the worker, how many
+// wait for the link's credit, and the memory of the buffers that are kept for redelivery, in bytes.
+// It is for tests.
+func (k *Link) Figures() (leaving, waiting, kept int) {
+	return k.leaving, len(k.lanes.small.heap) + len(k.lanes.large.heap), k.log.kept
+}
 
 // Verify returns an error if the Book is inconsistent: if a client is in a combination of states
 // that is forbidden, or if a sum is wrong. clients are those that are not forgotten. It is for
@@ -114,8 +112,8 @@ func (k *Link) verify(b *Book, clients []*Client) error {
 		return fmt.Errorf("%d bytes are kept, %d are counted", kept, k.log.kept)
 	case k.leaving < 0 || k.leaving > b.MaxLeaving && !k.behind && !k.draining:
 		return fmt.Errorf("%d clients of a worker are gone, and it gets more", k.leaving)
-	case k.small < 0 || k.large < 0 || k.lateSmall < 0 || k.lateLarge < 0:
-		return fmt.Errorf("bytes in flight: %d, %d, %d, %d", k.small, k.large, k.lateSmall, k.lateLarge)
+	case min(k.small[fully], k.small[late], k.small[hung], k.large[fully], k.large[late], k.large[hung]) < 0:
+		return fmt.Errorf("bytes in flight: %v, %v", k.small, k.large)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ const (
 type Cause uint8
 
 const (
-	Connected Cause = iota
+	connected Cause = iota
 	Died
 	Drained
 	Moved

@@ -26,9 +26,19 @@ type segment struct {
 	events       int    // in flight
 	small, large int    // bytes of those
 	flushed      bool
-	late         bool  // its events are late
-	age          uint8 // heartbeats since it was flushed
+	age          uint8  // heartbeats since it was flushed
+	counts       counts // how its events count against the window
+	nth          uint32 // segments are numbered in the order in which they were begun
 }
+
+// counts is how events in flight count against the window.
+type counts uint8
+
+const (
+	fully counts = iota
+	late         // in flight for two heartbeats: only as far as they exceed lateWindows windows
+	hung         // late, and an event of a later segment was acknowledged: not at all
+)
 
 // segments are the segments of a link that have events in flight, and the current one.
 type segments struct {
@@ -37,6 +47,8 @@ type segments struct {
 	order []uint16  // flushed segments, oldest first
 	open  []uint16  // segments that are not flushed, oldest first; the last one is current
 	kept  int       // capacity of the flushed segments' buffers, in bytes
+	begun uint32    // number of the newest segment
+	acked uint32    // number of the newest segment of which an event was acknowledged
 }
 
 const (
@@ -52,7 +64,8 @@ func (g *segments) current(serial uint32) uint16 {
 		return g.open[n-1]
 	}
 	i := g.take()
-	g.all[i].serial = serial
+	g.begun++
+	g.all[i].serial, g.all[i].nth = serial, g.begun
 	g.open = append(g.open, i)
 	return i
 }
@@ -126,6 +139,9 @@ func (b *Book) remove(c *Client, n uint32, message bool) {
 		some := min(n, uint32(r.count))
 		seg := &k.log.all[r.segment]
 		k.count(seg, -int(some*r.size), message && k.isLarge(int(r.size)))
+		if int32(seg.nth-k.log.acked) > 0 {
+			k.log.acked = seg.nth
+		}
 		if seg.events -= int(some); seg.events == 0 && seg.flushed {
 			b.release(k, r.segment)
 		}
@@ -209,7 +225,7 @@ func (b *Book) gather(k *Link) {
 	for _, i := range old {
 		from := &g.all[i]
 		size := from.small + from.large
-		to := g.last(size, from.late)
+		to := g.last(size, from.counts)
 		if to == nil && 2*size >= cap(from.bytes) {
 			g.order = append(g.order, i)
 			g.kept += cap(from.bytes)
@@ -218,7 +234,7 @@ func (b *Book) gather(k *Link) {
 		if to == nil {
 			n := g.take()
 			from = &g.all[i]
-			g.all[n] = segment{bytes: make([]byte, 0, max(gatherSize, size)), flushed: true, late: from.late}
+			g.all[n] = segment{bytes: make([]byte, 0, max(gatherSize, size)), flushed: true, counts: from.counts}
 			g.order = append(g.order, n)
 			g.kept += cap(g.all[n].bytes)
 			to = &g.all[n]
@@ -229,18 +245,19 @@ func (b *Book) gather(k *Link) {
 			c.repoint(i, n)
 		}
 		to.events, to.small, to.large = to.events+from.events, to.small+from.small, to.large+from.large
-		to.age = from.age
+		to.age, to.nth = from.age, from.nth
 		b.free(g, i)
 	}
 }
 
-// last returns the newest segment in order if it has space for n bytes of events that are as late.
-func (g *segments) last(n int, late bool) *segment {
+// last returns the newest segment in order if it has space for n bytes of events that count the
+// same.
+func (g *segments) last(n int, as counts) *segment {
 	if len(g.order) == 0 {
 		return nil
 	}
 	seg := &g.all[g.order[len(g.order)-1]]
-	if cap(seg.bytes)-len(seg.bytes) < n || seg.late != late {
+	if cap(seg.bytes)-len(seg.bytes) < n || seg.counts != as {
 		return nil
 	}
 	return seg
@@ -292,21 +309,33 @@ func (c *Client) hasOut(f *link.Frame) bool {
 	return c.state == Detached
 }
 
-// Age makes events late that were in flight for two heartbeats: it is called at each heartbeat.
-// Their handlers hang, and must not use up the credit of other clients.
+// Age is called at each heartbeat. It makes events late that were in flight for two heartbeats.
+// Their worker is slow, or their handlers hang. If an event that was sent later is acknowledged,
+// they hang, and must not use up the credit of other clients.
 func (k *Link) Age() {
 	for _, i := range k.log.order {
 		seg := &k.log.all[i]
-		if seg.age < lateAge {
+		switch {
+		case seg.age < lateAge:
 			seg.age++
 			continue
+		case seg.counts == fully:
+			k.recount(seg, late)
 		}
-		if !seg.late {
-			k.small, k.lateSmall = k.small-seg.small, k.lateSmall+seg.small
-			k.large, k.lateLarge = k.large-seg.large, k.lateLarge+seg.large
-			seg.late = true
+		if seg.counts == late && int32(k.log.acked-seg.nth) > 0 {
+			k.recount(seg, hung)
 		}
 	}
+}
+
+// recount changes how the events of a segment count.
+func (k *Link) recount(seg *segment, as counts) {
+	n, l := seg.small, seg.large
+	k.count(seg, -n, false)
+	k.count(seg, -l, true)
+	seg.counts = as
+	k.count(seg, n, false)
+	k.count(seg, l, true)
 }
 
 // requeue puts the messages in flight of a link that has ended back into the queues of their

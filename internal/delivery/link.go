@@ -16,10 +16,8 @@ type Link struct {
 	window int // bytes
 	Share  int // the part of the window, in bytes, that one client may use
 
-	// Bytes in flight. late are those that were in flight for two heartbeats.
-	small, large         int
-	lateSmall, lateLarge int
-	events               int // in flight
+	small, large [hung + 1]int // bytes in flight, by how they count
+	events       int           // in flight
 
 	log     segments
 	lanes   lanes
@@ -54,7 +52,10 @@ func (k *Link) Clients() int { return k.clients }
 
 // InFlight returns the number and the bytes of the events in flight.
 func (k *Link) InFlight() (events, bytes int) {
-	return k.events, k.small + k.large + k.lateSmall + k.lateLarge
+	for i := range k.small {
+		bytes += k.small[i] + k.large[i]
+	}
+	return k.events, bytes
 }
 
 // CreditFull reports whether a full window waits for credit.
@@ -71,12 +72,13 @@ func (k *Link) isLarge(n int) bool { return n > k.window/2 }
 
 // hasCredit reports whether a MESSAGE of n bytes may be sent now. It must fit in the window, or be
 // large while no other large one is in flight. Late events count only as far as they exceed
-// lateWindows windows, and for large messages only the large late ones count.
+// lateWindows windows, and for large messages only the large late ones count. Those of handlers
+// that hang do not count.
 func (k *Link) hasCredit(n int) bool {
 	if k.isLarge(n) {
-		return k.large == 0 && (k.lateLarge == 0 || k.lateLarge+n <= lateWindows*k.window)
+		return k.large[fully] == 0 && (k.large[late] == 0 || k.large[late]+n <= lateWindows*k.window)
 	}
-	return k.small+max(k.lateSmall-lateWindows*k.window, 0)+n <= k.window
+	return k.small[fully]+max(k.small[late]-lateWindows*k.window, 0)+n <= k.window
 }
 
 // fits reports whether the link has credit for a message with n bytes of payload.
@@ -96,27 +98,19 @@ func (k *Link) allows(c *Client, n int) bool {
 	return c.out == 0 || int(c.bytes())+link.HeaderSize+n <= k.Share
 }
 
-// count adds n bytes of an event to what is in flight, or removes them if n is negative.
+// count adds n bytes of events to what is in flight, or removes them if n is negative.
 func (k *Link) count(seg *segment, n int, large bool) {
-	switch {
-	case large && seg.late:
-		k.lateLarge += n
-	case large:
-		k.large += n
-	case seg.late:
-		k.lateSmall += n
-	default:
-		k.small += n
-	}
 	if large {
 		seg.large += n
+		k.large[seg.counts] += n
 	} else {
 		seg.small += n
+		k.small[seg.counts] += n
 	}
 }
 
-// checkAck returns an error if the worker must not acknowledge the messages up to number n, and with
-// left the DETACH. c is nil if the client is unknown.
+// checkAck returns an error if the worker must not acknowledge the messages up to number n, and
+// with left the DETACH. c is nil if the client is unknown.
 func (k *Link) checkAck(c *Client, n uint32, left bool) error {
 	switch {
 	case c == nil || c.link != k || !c.state.hasLink():

@@ -343,7 +343,7 @@ func (w *world) rests() bool {
 func TestNoAllocations(t *testing.T) { // not parallel: it counts allocations
 	w := newWorld(t, 1, table{})
 	h := &quietHost{world: w}
-	w.book.Init(h, Limits{MaxQueue: 1 << 20, MaxUnrouted: 1 << 20, QueueTimeout: 1000, MaxDeliveries: 5, MaxDeparted: 10, MaxLeaving: 10})
+	w.book.Init(h, Limits{MaxQueue: 1 << 20, MaxUnrouted: 1 << 20, MaxDeliveries: 5, MaxDeparted: 10, MaxLeaving: 10})
 	k := &worker{open: true}
 	k.Init(k, [16]byte{1}, 1000)
 	h.k = &k.Link

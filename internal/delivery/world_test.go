@@ -136,7 +136,7 @@ func (w *world) Attach(d *Client, a Attachment) (serial uint32, size int) {
 	if c.with != nil && c.with != k {
 		w.Fatalf("client %d is with two workers", c.Slot)
 	}
-	if a.New != (!c.admitted && !c.refused) || a.Cause == Connected && !a.New {
+	if a.New != (!c.admitted && !c.refused) || a.Cause == connected && !a.New {
 		w.Fatalf("client %d: attached with %+v, admitted %v", c.Slot, a, c.admitted)
 	}
 	if k.has[c.token] != nil && !k.has[c.token].moved {

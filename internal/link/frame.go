@@ -178,8 +178,8 @@ func Finish(dst []byte, start int) {
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 }
 
-// SetHandled makes the SEND that starts at frame[0] a unit, which acknowledges its client's messages
-// up to the number.
+// SetHandled makes the SEND that starts at frame[0] a unit, which acknowledges its client's
+// messages up to the number.
 func SetHandled(frame []byte, number uint32) {
 	frame[5] |= FlagHandled
 	binary.BigEndian.PutUint32(frame[8:], number)

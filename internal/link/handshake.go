@@ -126,7 +126,8 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	}
 	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
 		// Message 2 has told the worker the version.
-		return h, fmt.Errorf("%w: the worker supports versions %d to %d, this gateway version %d", ErrVersion, lowest, highest, version)
+		return h, fmt.Errorf("%w: the worker supports versions %d to %d, this gateway version %d", ErrVersion,
+			lowest, highest, version)
 	}
 	third, err := x.readProof(workerLabel)
 	if errors.Is(err, ErrKey) {

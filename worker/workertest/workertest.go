@@ -208,7 +208,8 @@ func (g *Gateway) accept(conn net.Conn) {
 // attach gives a client to the worker. cause is why, unless the client is new. Called with mu.
 func (g *Gateway) attach(c *Client, cause link.Cause) {
 	f := link.Frame{
-		Type: link.Attach, Code: uint16(c.member.Version()), ID: c.number, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+		Type: link.Attach, Code: uint16(c.member.Version()), ID: c.number,
+		Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 	}
 	if !c.admitted {
 		f.Flags, cause = link.FlagNew, link.CauseConnect
