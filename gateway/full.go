@@ -100,6 +100,3 @@ func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed b
 	}
 	return ws == nil || ws.Unfinished() <= lightWork
 }
-
-// unassigned reports whether no worker takes clients.
-func (l *loop) unassigned() bool { return len(l.pool.links) == 0 }

@@ -29,11 +29,11 @@ func (b *ledger) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		switch {
-		case f.Type == link.Ping:
+		switch f.Type {
+		case link.Ping:
 			_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Pong, ID: f.ID}))
 			continue
-		case f.Type == link.Message:
+		case link.Message:
 			b.enter(string(f.Payload))
 		}
 		if ack := gateway.AckOf(&f); ack != nil {

@@ -86,13 +86,13 @@ type Book struct {
 // Init prepares an empty Book.
 func (b *Book) Init(h Host, l Limits) { b.host, b.Limits = h, l }
 
-// Queued returns the size of the queues, in bytes.
+// QueuedBytes returns the size of the queues, in bytes.
 func (b *Book) QueuedBytes() int { return b.queued }
 
 // IsFull reports whether the queues are over their limit, until half of it is free.
 func (b *Book) IsFull() bool { return b.full || b.queued > b.MaxQueue }
 
-// Pending returns the number of clients that no worker has admitted yet.
+// PendingClients returns the number of clients that no worker has admitted yet.
 func (b *Book) PendingClients() int { return b.pending }
 
 // Departed returns the number of clients that have gone, which no worker has acknowledged.

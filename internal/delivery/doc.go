@@ -1,6 +1,6 @@
 // Package delivery decides what happens to the messages of clients between the gateway and its
-// workers. It is a machine: events go in, and it calls its Host for what follows from them. It knows
-// no sockets, goroutines and clock, and allocates nothing once it is warm.
+// workers. It is a machine: events go in, and it calls its Host for what follows from them. It
+// knows no sockets, goroutines and clock, and allocates nothing once it is warm.
 //
 // A Book is the state of one event loop. A Client in it is in one of eight States. It owns what is
 //

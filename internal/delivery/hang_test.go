@@ -61,12 +61,12 @@ func TestHandlersThatHangUseNoCredit(t *testing.T) {
 	if _, waiting, _ := h.k.Figures(); bytes < 1000*minShare*9/10 || waiting > 0 {
 		t.Errorf("%d bytes are in flight, and %d clients wait", bytes, waiting)
 	}
-	queued := w.book.Counters.Queued
+	queued := w.book.Queued
 	for range 1000 {
 		say(well, 1000)
 		turn(well)
 	}
-	if w.book.Counters.Queued != queued {
-		t.Errorf("%d messages of other clients waited", w.book.Counters.Queued-queued)
+	if w.book.Queued != queued {
+		t.Errorf("%d messages of other clients waited", w.book.Queued-queued)
 	}
 }

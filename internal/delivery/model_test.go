@@ -371,8 +371,8 @@ func TestNoAllocations(t *testing.T) { // not parallel: it counts allocations
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if c.HasQueue() || c.InFlight() > 0 || w.book.Counters.Queued == 0 {
-		t.Errorf("%d in flight, %d were queued", c.InFlight(), w.book.Counters.Queued)
+	if c.HasQueue() || c.InFlight() > 0 || w.book.Queued == 0 {
+		t.Errorf("%d in flight, %d were queued", c.InFlight(), w.book.Queued)
 	}
 }
 

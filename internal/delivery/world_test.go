@@ -19,7 +19,6 @@ type world struct {
 	now     uint32
 	slots   []*client // by slot; nil: free
 	links   []*worker // that are open, in any order
-	lost    []*worker // the ids of these may come back
 	tokens  uint64
 	paused  bool
 	busy    bool // inside of a call of the Book
@@ -46,12 +45,11 @@ type client struct {
 // worker is a link and the worker at its end.
 type worker struct {
 	Link
-	id      byte
-	out     []byte // the buffer that is being written
-	serial  uint32
-	has     map[uint64]*holding // by token
-	open    bool
-	drained bool
+	id     byte
+	out    []byte // the buffer that is being written
+	serial uint32
+	has    map[uint64]*holding // by token
+	open   bool
 }
 
 // holding is what a worker has of a client.
@@ -280,9 +278,7 @@ func (w *world) verify() {
 // does lets an event happen, and records what it does to the state of clients: of the one that it
 // is about, or of those that it is about.
 func (w *world) does(ev event, about func(c *client) bool, do func()) {
-	list := w.slots[:len(w.slots):len(w.slots)]
-	all := make([]*client, len(list))
-	copy(all, list)
+	all := slices.Clone(w.slots)
 	for _, c := range all {
 		if c != nil {
 			c.before = c.state
