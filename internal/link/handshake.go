@@ -42,7 +42,7 @@ type WorkerHello struct {
 	Role   Role
 	Loop   uint16 // the loop the link is for, or AnyLoop
 	Weight uint16
-	Window uint32 // most bytes of sequenced frames that may be unacknowledged
+	Window uint32 // most bytes of events that may be unacknowledged
 	ID     [16]byte
 	Name   string // at most 200 bytes are sent, also of Build
 	Build  string
