@@ -7,44 +7,26 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// command executes a worker's command that has been checked, here or on the loop that it is for.
+// command executes a worker's command that has been checked, where its rule says.
 func (l *loop) command(o origin, f *link.Frame) {
 	if f.Type == link.Send && f.Code == uint16(l.index) { // by far the most frequent
 		l.send(o, f)
 		return
 	}
-	switch f.Type {
-	case link.Relay:
+	switch rules[f.Type].where {
+	case atGateway:
 		l.relay(o, f)
-		return
-	case link.Publish, link.Dissolve, link.Evict, link.Count:
+	case atAll:
 		l.everywhere(o, f)
-		return
-	case link.Select:
+	case atCursor:
 		l.selectRows(o, f)
-		return
+	case atClient:
+		if f.Code != uint16(l.index) {
+			l.passOrPause(uint8(f.Code), o, f, o.serial)
+			return
+		}
+		l.clientCommand(o, f, l.session(f.Slot, f.Token))
 	}
-	if f.Code != uint16(l.index) {
-		l.passOrPause(uint8(f.Code), o, f, o.serial)
-		return
-	}
-	s := l.session(f.Slot, f.Token)
-	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
-		l.book.Reject(&s.delivery)
-		s.refuseAdmission(f.Payload) // also if the client has gone: its messages must not be handled
-		l.status(o, f, link.OK)
-		return
-	}
-	if s == nil || s.phase != phaseOpen {
-		l.stats.StaleTargets++
-		l.status(o, f, link.Gone)
-		return
-	}
-	if f.Type == link.Set {
-		l.set(o, f, s)
-		return
-	}
-	l.status(o, f, l.clientCommand(o, f, s))
 }
 
 // send sends a message to one client of this loop.
@@ -64,22 +46,31 @@ func (l *loop) sendTo(s *session, f *link.Frame) link.Status {
 	return link.OK
 }
 
-// clientCommand executes a command about one client of this loop, except SEND and SET.
-func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
-	switch f.Type {
-	case link.Kick:
+// clientCommand executes a command about one client of this loop, except SEND. s is nil if the
+// client is unknown.
+func (l *loop) clientCommand(o origin, f *link.Frame, s *session) {
+	status := link.OK
+	switch {
+	case s != nil && f.Type == link.Kick && f.Has(link.FlagRefused):
+		l.book.Reject(&s.delivery)
+		s.refuseAdmission(f.Payload) // also if the client has gone: its messages must not be handled
+	case s == nil || s.phase != phaseOpen:
+		l.stats.StaleTargets++
+		status = link.Gone
+	case f.Type == link.Set:
+		l.set(o, f, s) // it sends the result
+		return
+	case f.Type == link.Kick:
 		s.kick(f)
-	case link.Bind, link.Unbind:
+	case f.Type == link.Bind, f.Type == link.Unbind:
 		l.changeUID(o, f, s)
-	case link.Join:
-		if !l.members.Join(&s.member, string(f.Payload)) {
-			l.stats.JoinsRejected++
-			return link.Refused
-		}
-	case link.Leave:
+	case f.Type == link.Leave:
 		l.members.Leave(&s.member, string(f.Payload))
+	case !l.members.Join(&s.member, string(f.Payload)):
+		l.stats.JoinsRejected++
+		status = link.Refused
 	}
-	return link.OK
+	l.status(o, f, status)
 }
 
 // kick closes a client, with a last message if the frame has one.
