@@ -80,12 +80,12 @@ func (t table) String() string {
 
 // documented returns the table in the text.
 func documented(text string) (t table, err error) {
-	i := strings.Index(text, tableHead)
-	if i < 0 {
+	_, text, ok := strings.Cut(text, tableHead)
+	if !ok {
 		return nil, errors.New("no table")
 	}
 	t = table{}
-	rows, _, _ := strings.Cut(text[i+len(tableHead):], "\n\n")
+	rows, _, _ := strings.Cut(text, "\n\n")
 	for line := range strings.Lines(rows) {
 		cells := strings.Split(line, "|")
 		ev := slices.Index(eventNames[:], strings.TrimSpace(cells[1]))
