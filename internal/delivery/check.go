@@ -36,6 +36,8 @@ func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
 	switch {
 	case queued != b.queued:
 		return fmt.Errorf("%d bytes are queued, %d are counted", queued, b.queued)
+	case queued > b.MaxQueue && !b.full, b.full && queued <= b.MaxQueue/2:
+		return fmt.Errorf("%d bytes are queued, full %v", queued, b.full)
 	case pending != b.pending:
 		return fmt.Errorf("%d clients are pending, %d are counted", pending, b.pending)
 	case departed != b.departed || departed > b.MaxDeparted:

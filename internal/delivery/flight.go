@@ -364,7 +364,7 @@ func (b *Book) joinRequeued(c *Client) {
 	if q == nil || !q.requeued {
 		return
 	}
-	b.queued += q.Size()
+	b.addQueued(q.Size())
 	if q.behind != nil {
 		q.join(q.behind)
 		b.queues.put(q.behind)
