@@ -48,7 +48,7 @@ func TestPageAddresses(t *testing.T) {
 	// A room that was left is not joined again by Back.
 	run(t, ada, click(`[data-conversation="room:tea"] button`), shows("#title", "tea"),
 		click(`[data-conversation^="room:caf"] button`), shows("#title", "caf\u00e9"),
-		click("#leave"), until(`!document.querySelector("#title").textContent.includes("caf\u00e9")`), back(), back())
+		leaveRoom(), until(`!document.querySelector("#title").textContent.includes("caf\u00e9")`), back(), back())
 	run(t, ada, chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`),
 		shows("#nothing", "You are not in this room"), shows("#title", "elsewhere"))
 	shot(t, ada, "not-in-room")

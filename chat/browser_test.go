@@ -44,13 +44,20 @@ func shows(selector, text string) step {
 
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
 
-func logIn(name string) step {
+// leaveRoom chooses that in the menu of the conversation.
+func leaveRoom() step { return chromedp.Steps(click("#more"), click("#leave")) }
+
+func logIn(name string) step { return logInTo(name, "lobby") }
+
+// logInTo logs in when the form has the name of the room.
+func logInTo(name, room string) step {
 	return chromedp.Steps(
 		chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+		until(`document.querySelector("#login-room").value === %q`, room),
 		chromedp.SetValue(chromedp.CSS("#login-name"), name),
 		click("#login-button"),
 		chromedp.WaitVisible(chromedp.CSS("#app")),
-		shows("#title", "lobby"),
+		shows("#title", room),
 	)
 }
 
@@ -58,14 +65,19 @@ func say(text string) step {
 	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
 }
 
-// shot saves a picture of the window.
+// shot saves a picture of the window, in the folder that the variable CHAT_SHOTS names or else
+// among the artifacts of the test.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
+	dir := os.Getenv("CHAT_SHOTS")
+	if dir == "" {
+		dir = t.ArtifactDir()
+	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name+".png"), png, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,7 +136,8 @@ func TestPage(t *testing.T) {
 	run(t, bob, click("#open-sidebar"), click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
 	shot(t, ada, "desktop-light")
 	shot(t, bob, "phone-light")
-	run(t, ada, click("#theme"))
+	run(t, ada, click("#me-button"), click(`[data-theme-is="dark"]`), chromedp.KeyEvent("\u001b"),
+		until(`document.documentElement.dataset.theme === "dark" && !document.querySelector("#me-menu:popover-open")`))
 	ask[string](t, bob, `document.documentElement.dataset.theme = "dark"`)
 	shot(t, ada, "desktop-dark")
 	shot(t, bob, "phone-dark")
@@ -173,6 +186,15 @@ func TestPageTwins(t *testing.T) {
 	if people := ask[int](t, older, `document.querySelectorAll("#users li").length`); people != 1 {
 		t.Errorf("%d people are in the room", people)
 	}
+	// A plain tab of the same browser is logged in too. A log out is one of all of them.
+	tab := browsertest.Open(t, 1280, 800)
+	shared := ask[string](t, older, `localStorage.getItem("sluice.chat")`)
+	run(t, tab, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	ask[bool](t, tab, fmt.Sprintf(`localStorage.setItem("sluice.chat", %q), true`, shared))
+	run(t, tab, chromedp.Reload(), shows("#title", "lobby"), shows("#me", "Ada"))
+	ask[bool](t, tab, `localStorage.removeItem("sluice.chat"),
+  dispatchEvent(new StorageEvent("storage", {key: "sluice.chat", newValue: null})), true`)
+	run(t, tab, shows("#login-error", "no longer logged in"))
 }
 
 // TestPageOnAPhoneOnItsSide checks that the login, the messages and the list of people fit on the
@@ -262,7 +284,7 @@ func TestPageRooms(t *testing.T) {
 		t.Errorf("after a room that cannot be entered the window shows %q", title)
 	}
 	run(t, ada, chromedp.KeyEvent("\u001b"), enter("tea"), shows("#title", "tea"))
-	run(t, ada, click("#leave"), shows("#title", "lobby"), click("#leave"), chromedp.WaitVisible(chromedp.CSS("#nothing")))
+	run(t, ada, leaveRoom(), shows("#title", "lobby"), leaveRoom(), chromedp.WaitVisible(chromedp.CSS("#nothing")))
 	shot(t, ada, "nothing-phone")
 	if left := ask[string](t, ada, `["title", "subtitle", "talk"].map((id) =>
   document.getElementById(id).textContent).join("")`); left != "" {

@@ -62,7 +62,7 @@ func New(cfg Config) (worker.Handler, error) {
 
 const (
 	loginWithin = 30 * time.Second
-	askWithin   = 4 * time.Second // for the store and for queries to the gateways
+	askWithin   = 10 * time.Second // for the store, which begins nothing after 5 s, and for queries
 )
 
 // stored returns the store that all workers share.

@@ -41,7 +41,8 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 	bob.expect("users")
 	for i, name := range strings.Fields("Cleo Dora Emil Fay Gus Hal Ida Jo Kim Lou Max Ned Ola") {
 		c := dialText(t, s.text)
-		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and", i), "one more.")
+		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and", i),
+			"one more.")
 		c.expect("message")
 	}
 	states := []state{
@@ -70,9 +71,41 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		run(t, ada, st.steps)
 		look(ada, st.name)
 	}
-	bob.send("/say lobby unread in the lobby")
+	bob.send("/say lobby unread in the lobby, @Ada")
 	run(t, ada, until(`document.title.startsWith("(")`))
 	look(ada, "unread")
+	open := chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-conversation="room:lobby"] button').click(),
+  0`)
+	run(t, ada, open, shows("#talk .new", "1 new message"))
+	look(ada, "new")
+	rich := chromedp.Steps(say("`code`, https://a.example/ and :tada:"), paste("```\nfunc main() {}\n```\n> quoted"),
+		enterKey(),
+		shows("#talk blockquote", "quoted"))
+	run(t, ada, rich, act("code", "react"), click("#emoji button"), shows("#talk .reaction", "1"),
+		act("unread", "reply"),
+		shows("#context-what", "Bob"))
+	look(ada, "replying")
+	run(t, ada, click("#context-stop"), click("#more"), until(`document.querySelector("#more-menu:popover-open")`))
+	look(ada, "more-menu")
+	run(t, ada, chromedp.KeyEvent("\u001b"), click("#open-search"), chromedp.SendKeys(chromedp.CSS("#search-text"),
+		"one more"),
+		shows("#search-count", "of"))
+	look(ada, "searching")
+	dialog := func(id, opener string) {
+		run(t, ada, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).click(), 0`, opener)),
+			until(`document.querySelector("#%s").open`, id))
+		look(ada, "dialog-"+id)
+		run(t, ada, chromedp.KeyEvent("\u001b"), until(`!document.querySelector("#%s").open`, id))
+	}
+	run(t, ada, chromedp.KeyEvent("\u001b"))
+	dialog("browse", ".open-browse")
+	dialog("help", "#open-help")
+	dialog("password", "#set-password")
+	run(t, ada, show("sidebar", click("#me-button")), until(`document.querySelector("#me-menu:popover-open")`))
+	look(ada, "me-menu")
+	run(t, ada, chromedp.KeyEvent("\u001b"), until(`!document.querySelector("#me-menu:popover-open")`),
+		chromedp.KeyEvent("\u001b"),
+		until(`document.querySelector("#shade").hidden`))
 	s.stop()
 	run(t, ada, shows("#pill", "reconnecting"), paste("written while away"), enterKey(), shows("#outbox", "Waiting"))
 	look(ada, "offline")
@@ -218,7 +251,8 @@ func TestPageKeyboard(t *testing.T) {
 	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
 	press := func(key string) step {
 		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
-			`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`,
+			`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true,
+  cancelable: true})), 0`,
 			key))
 	}
 	// F6 goes from pane to pane, and the arrows go through a list.

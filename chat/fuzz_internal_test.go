@@ -10,6 +10,7 @@ func FuzzParse(f *testing.F) {
 		`{"type":"login","name":"ann"}`, "/say room text", "/msg bob", "/", "hello",
 		`{"type":1}`, "{\"a\":\"\xff\"}", "[[[[", `/login "Ada" token`,
 		"/join # L\u043ebby", "/login \uff21da\u0301 \u1e9e \u0130 \ufdfa", "/join \u0390\u0390\u0390", "/help",
+		"/edit #lobby 3 text", `/react @"A b" 2 :+1:`, "/history 7", "/reply 1 x", "/delete 0", "/password a b",
 	} {
 		f.Add([]byte(s))
 	}

@@ -85,7 +85,7 @@ func TestPageNameTaken(t *testing.T) {
 	w.mu.Unlock()
 	w.cut()
 	run(t, ada, shows("#rename-why", "in use"), boxHolds("a draft"), shows("#talk", "said before"), enterKey(),
-		shows("#outbox", "Waiting"))
+		shows("#outbox", "Waiting for a name"))
 	shot(t, ada, "name-taken")
 	rename := func(name string) step {
 		return chromedp.Steps(chromedp.SetValue(chromedp.CSS("#rename-name"), name), click("#rename .primary"))

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -88,14 +87,6 @@ func author(c worker.Call) string {
 // empty if the address is not known.
 func address(c worker.Call) string {
 	a := c.RemoteAddr().Addr().Unmap()
-	if a.IsLoopback() {
-		// Clients of a proxy on this machine have its address. The last one in this field is from the
-		// proxy itself.
-		list := strings.Split(c.Request().Header("X-Forwarded-For"), ",")
-		if forwarded, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
-			a = forwarded.Unmap()
-		}
-	}
 	if !a.IsValid() {
 		return ""
 	}

@@ -67,14 +67,8 @@ func TestAddressLimit(t *testing.T) {
 		{"forged", func(i int) workertest.Request {
 			return header("192.0.2.1:1", fmt.Sprintf("203.0.113.%d", i))
 		}, false},
-		{"a proxy", func(i int) workertest.Request {
-			return header("127.0.0.1:1", fmt.Sprintf("192.0.2.1, 203.0.113.%d", i))
-		}, true},
-		{"forged behind a proxy", func(i int) workertest.Request {
-			return header("127.0.0.1:1", fmt.Sprintf("203.0.113.%d, 192.0.2.1", i))
-		}, false},
-		{"forged from a private network", func(i int) workertest.Request {
-			return header("10.0.0.1:1", fmt.Sprintf("203.0.113.%d", i))
+		{"forged on this machine", func(i int) workertest.Request {
+			return header("127.0.0.1:1", fmt.Sprintf("203.0.113.%d", i))
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

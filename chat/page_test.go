@@ -1,11 +1,13 @@
 package chat_test
 
 import (
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +71,7 @@ func proxy(t *testing.T, to string, keep bool) string {
 	mux := http.NewServeMux()
 	mux.Handle("/apps/chat/", h)
 	front := httptest.NewServer(mux)
+	front.Config.ErrorLog = log.New(t.Output(), "proxy: ", 0)
 	t.Cleanup(front.Close)
 	return front.URL + "/apps/chat/"
 }
@@ -109,5 +112,106 @@ func TestPageUnderAPath(t *testing.T) {
 		ada := browsertest.Open(t, 1280, 800)
 		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
 			shows("#messages", "under a path"))
+	}
+}
+
+// get asks for a file of the page.
+func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// filesOf returns the addresses of the files that index.html names.
+func filesOf(t *testing.T, h http.Handler) []string {
+	t.Helper()
+	var names []string
+	named := regexp.MustCompile(`(?:href|src|data-unread)="([^"#]+)"`)
+	for _, m := range named.FindAllStringSubmatch(get(t, h, "/").Body.String(), -1) {
+		if !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) < 20 {
+		t.Fatalf("index.html names %q", names)
+	}
+	return names
+}
+
+// Browsers keep the files of the page, whose addresses change with their contents, and ask for
+// index.html each time.
+func TestPageIsCached(t *testing.T) {
+	t.Parallel()
+	h := chat.Page("")
+	index := get(t, h, "/apps/")
+	if cache := index.Header().Get("Cache-Control"); cache != "no-cache" {
+		t.Errorf("index.html: %s", cache)
+	}
+	if w := get(t, h, "/apps/", "If-None-Match", index.Header().Get("ETag")); w.Code != http.StatusNotModified {
+		t.Errorf("index.html again: %d", w.Code)
+	}
+	for _, name := range filesOf(t, h) {
+		w := get(t, h, "/apps/"+name)
+		if cache := w.Header().Get("Cache-Control"); w.Code != http.StatusOK || !strings.Contains(cache, "immutable") {
+			t.Errorf("%s: %d, %s", name, w.Code, cache)
+		}
+		folder, file, _ := strings.Cut(name, "/")
+		if len(folder) != 16 {
+			t.Errorf("%s is in no folder with a hash", name)
+		}
+		// Another version of the page, or none, may be asked of this one while gateways are replaced.
+		for _, other := range []string{"/0123456789abcdef/" + file, "/" + file} {
+			if w := get(t, h, other); w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-cache" {
+				t.Errorf("%s: %d, %v", other, w.Code, w.Header())
+			}
+		}
+	}
+}
+
+// The whole page is less than 60 KB on the way.
+func TestPageIsLight(t *testing.T) {
+	t.Parallel()
+	h := chat.Page("")
+	size := 0
+	for _, name := range append(filesOf(t, h), "") {
+		w := get(t, h, "/"+name, "Accept-Encoding", "gzip, deflate, br")
+		if w.Header().Get("Content-Encoding") != "gzip" {
+			t.Errorf("%s is not compressed", name)
+		}
+		size += w.Body.Len()
+	}
+	t.Logf("%d bytes", size)
+	if size >= 60_000 {
+		t.Errorf("the page has %d bytes", size)
+	}
+	if w := get(t, h, "/chat.js"); w.Header().Get("Content-Encoding") != "" {
+		t.Error("a client that has not asked for gzip gets it")
+	}
+}
+
+// Every answer has the headers that protect the page, that to a wrong address too.
+func TestPageHeaders(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/", "/chat.js", "/nothing.here"} {
+		header := get(t, chat.Page(""), path).Header()
+		for name, want := range map[string]string{
+			"Content-Security-Policy":      "require-trusted-types-for 'script'",
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin", "Permissions-Policy": "camera=()",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		} {
+			if !strings.Contains(header.Get(name), want) {
+				t.Errorf("%s: %s is %q", path, name, header.Get(name))
+			}
+		}
+		csp := header.Get("Content-Security-Policy")
+		if strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") {
+			t.Errorf("%s: %s", path, csp)
+		}
 	}
 }

@@ -236,7 +236,7 @@ func TestPageDrafts(t *testing.T) {
 	run(t, ada, private, boxHolds("the password is hunter2"), lobby, boxHolds("in the lobby"))
 	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private,
 		boxHolds("the password is hunter2"))
-	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"),
+	run(t, ada, lobby, leaveRoom(), shows("#title", "Bob"),
 		chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
 		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
 	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {

@@ -169,6 +169,8 @@ func Status(code int, why string) []byte {
 	switch code {
 	case http.StatusUpgradeRequired:
 		more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	case http.StatusUnauthorized: // RFC 6750 section 3
+		more = "WWW-Authenticate: Bearer\r\n"
 	case http.StatusMethodNotAllowed:
 		more = "Allow: GET, HEAD\r\n"
 	}

@@ -26,14 +26,14 @@ func inBrowser(t *testing.T, tab context.Context, steps ...chromedp.Action[chrom
 	}
 }
 
-// promised opens the gateway's own page, and returns what a call of whatwg.js in it comes to.
-func promised[T any](t *testing.T, tab context.Context, addr, call string) T {
+// promised opens a gateway's own page, and returns what a call of whatwg.js in it comes to.
+func promised[T any](t *testing.T, tab context.Context, page, call string) T {
 	t.Helper()
 	script, err := os.ReadFile(clientsDir + "/whatwg.js")
 	if err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/"))
+	inBrowser(t, tab, chromedp.Navigate(page))
 	result, err := chromedp.Run(tab, chromedp.Evaluate[T]("{"+string(script)+";"+call+"}", chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatal(err)
@@ -43,12 +43,13 @@ func promised[T any](t *testing.T, tab context.Context, addr, call string) T {
 
 func talkInBrowser(t *testing.T, tab context.Context, addr string) visit {
 	t.Helper()
-	return promised[visit](t, tab, addr, fmt.Sprintf("talk(WebSocket, 'ws://%s')", addr))
+	return promised[visit](t, tab, "http://"+addr+"/", fmt.Sprintf("talk(WebSocket, 'ws://%s')", addr))
 }
 
 func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int) []departure {
 	t.Helper()
-	return promised[[]departure](t, tab, addr, fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n))
+	call := fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n)
+	return promised[[]departure](t, tab, "http://"+addr+"/", call)
 }
 
 // testPageBehindNginx lets two people chat in windows of Chromium, on a page that nginx serves
@@ -56,6 +57,12 @@ func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int)
 func testPageBehindNginx(t *testing.T, bin string) {
 	browsertest.Path(t)
 	addr := startNginx(t, proctest.Start(t, nil, bin, "chat", "--listen", "ws://127.0.0.1:0"))
+	chatInBrowser(t, "http://"+addr+"/some/path/")
+}
+
+// chatInBrowser lets two people chat on a page.
+func chatInBrowser(t *testing.T, page string) {
+	t.Helper()
 	shows := func(selector, text string) chromedp.Action[chromedp.Void] {
 		const holds = `document.querySelector(%q)?.textContent.includes(%q)`
 		return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
@@ -63,7 +70,7 @@ func testPageBehindNginx(t *testing.T, bin string) {
 	}
 	logIn := func(name string) context.Context {
 		tab := openBrowser(t)
-		inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/some/path/"),
+		inBrowser(t, tab, chromedp.Navigate(page),
 			chromedp.WaitEnabled(chromedp.CSS("#login-button")),
 			chromedp.SetValue(chromedp.CSS("#login-name"), name),
 			chromedp.Click(chromedp.CSS("#login-button")), shows("#title", "lobby"))

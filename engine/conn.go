@@ -66,8 +66,6 @@ type ConnOptions struct {
 	// connection broke are passed to a last OnData, which cannot write, even if a write found the
 	// broken connection.
 	Retain bool
-
-	counted bool // the listener counts its connections by address
 }
 
 // check validates the options and fills in the defaults. Errors name the options as of.
@@ -115,15 +113,15 @@ type Conn struct {
 	paused     bool      // Pause was called: nothing is read
 	resumed    bool      // in loop.resumed
 	yielded    bool      // in loop.yielded: nothing is read
-	offered    bool      // OnData runs in offerYielded
 	unpolled   bool      // the poller does not look for input
-	peer       peerEnd   // whether the peer has ended its side
+	counted    bool      // counts for the address in the listener's limit
+	peer       peerState // what the peer may send
 	shared     uint16    // id of the Shared that out is a view of, or 0
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
 	listener *Listener      // static; nil for a conn from Register
-	remote   netip.AddrPort // static
+	remote   netip.AddrPort // changes with SetRemote only
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
@@ -137,13 +135,29 @@ func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.Addr
 // Loop returns the loop that c belongs to for its whole life. Any goroutine may call it.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Origin returns the address that limits per address apply to: the peer's IPv4 address or IPv6 /64.
+// Origin returns the address that limits per address apply to: that of RemoteAddr, or its IPv6 /64.
 // It is zero if the connection is not TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr returns the peer's address, also after the end. It is zero if the connection is not
-// TCP.
+// RemoteAddr returns the peer's address, or that of the client behind a trusted proxy, also after
+// the end. It is zero if the connection is not TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// SetRemote replaces the address of the peer, a trusted proxy, by that of the client for which it
+// connected. The limits per address of the listener apply to it as to a new connection. SetRemote
+// reports whether they allow it. Otherwise c has the old address, and its Handler must close it.
+func (c *Conn) SetRemote(client netip.AddrPort) bool {
+	client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
+	if ln := c.listener; ln != nil {
+		counted, ok := ln.reassign(c.remote, c.counted, client)
+		if !ok {
+			return false
+		}
+		c.counted = counted
+	}
+	c.remote = client
+	return true
+}
 
 // TLS returns the state of the TLS connection, or nil if c is not one, or has ended. It allocates.
 func (c *Conn) TLS() *tls.ConnectionState {
@@ -207,9 +221,9 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote, c.options.counted)
+		c.listener.release(c.remote, c.counted)
 	}
-	c.callClose(c.handler, reason)
+	callClose(c, c.handler, reason)
 	c.out = nil
 	l.forgetConn(c)
 }
@@ -224,7 +238,7 @@ func (c *Conn) callData(in []byte) (n int) {
 	return c.handler.OnData(c, in)
 }
 
-func (c *Conn) callClose(h Handler, reason error) {
+func callClose(c *Conn, h Handler, reason error) {
 	defer c.loop.recoverPanic("OnClose")
 	h.OnClose(c, reason)
 }

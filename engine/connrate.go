@@ -8,7 +8,7 @@ import (
 
 // connRate limits how often one address may connect. Its size does not depend on the number of
 // addresses: each address has one cell per row, which it shares by chance with others. It is
-// refused only when all its cells are full. Owned by the accept goroutine.
+// refused only when all its cells are full. Its listener guards it.
 type connRate struct {
 	start time.Time // times are relative to it, so that clock changes have no effect
 	each  time.Duration

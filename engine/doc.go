@@ -24,6 +24,13 @@
 // written once to a Shared. WriteShared then gives each conn a view of it, and copies only if the
 // conn has to wait.
 //
+// # TLS
+//
+// The connections of a Listener with ListenOptions.TLS, and those that Register gets as a TLSConn,
+// have TLS. Their Handlers see plaintext, and everything said here holds for them. A handshake runs
+// on a goroutine of its own, before OnOpen. After it, the loop decrypts what it has read and
+// encrypts a turn's output at once; no goroutine and no buffer is left.
+//
 // # The end of a connection
 //
 // No method of Conn or Loop calls a Handler. Close marks the connection as ended at once, so every

@@ -190,9 +190,9 @@ func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error 
 	c := newConn(l, h, &o, nil, remoteOf(nc))
 	var events any = c
 	if t, ok := nc.(*TLSConn); ok {
-		if !t.ConnectionState().HandshakeComplete {
+		if !t.ConnectionState().HandshakeComplete || !t.records.between() {
 			nc.Close()
-			return errors.New("engine: failed to register the connection: the TLS handshake is not complete")
+			return errors.New("engine: failed to register the connection: it is within a TLS handshake or record")
 		}
 		nc = t.records.socket
 		s := newSecure(c, t)

@@ -25,14 +25,22 @@ type Ender interface {
 	OnEnd(c *Conn)
 }
 
-// peerEnd is the state of the peer's side.
-type peerEnd uint8
+// peerState is the state of the peer's side.
+type peerState uint8
 
 const (
-	peerSends       peerEnd = iota
-	peerDone                // the FIN was received
-	peerEndReported         // OnEnd was called
+	peerSends         peerState = iota // bytes for the Handler
+	peerSendsHeader                    // the header of a trusted proxy; OnOpen was not called
+	peerMaySendHeader                  // the header of another peer, which is skipped, or bytes for the Handler
+	peerDone                           // the FIN was received
+	peerEndReported                    // OnEnd was called
 )
+
+// begins reports whether the peer's first bytes have not come.
+func (p peerState) begins() bool { return p == peerSendsHeader || p == peerMaySendHeader }
+
+// ended reports whether the FIN was received.
+func (p peerState) ended() bool { return p >= peerDone }
 
 // half is the descriptor of a conn whose peer has ended its side. It has the methods of gnet.Conn
 // that a Conn uses.

@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // TLSStats contains the counters of the TLS handshakes of a Listener since Listen.
@@ -28,15 +26,17 @@ type TLSStats struct {
 // connection is registered with a loop.
 type handshakes struct {
 	// Static after newHandshakes.
-	ln      *Listener
-	options *TLSOptions
-	rate    *rate.Limiter // nil: no limit
-	slots   chan struct{} // one token for each handshake; bound: handshakes of TLS
+	ln    *Listener
+	freed chan struct{} // a handshake has ended
 
-	wg     sync.WaitGroup
-	enroll sync.Mutex // a registration takes a second descriptor for a moment
+	wg sync.WaitGroup
+	// A registration takes a second descriptor for a moment. So their number is bounded, and near
+	// the limit of descriptors there is one at a time.
+	registering chan struct{} // one token for each; bound: connections between
+	tight       sync.Mutex
 
-	open map[net.Conn]handshake // guarded by ln.mu; nil after end; bound: handshakes of TLS
+	active int                    // guarded by ln.mu: goroutines
+	open   map[net.Conn]handshake // guarded by ln.mu; nil after end; bound: handshakes of TLS
 }
 
 // handshake is one handshake in progress.
@@ -45,63 +45,75 @@ type handshake struct {
 	since time.Time
 }
 
+// handshaking is an accepted connection before its TLS handshake. Owned by the goroutine that makes
+// the handshake.
+type handshaking struct {
+	nc      net.Conn
+	remote  netip.AddrPort
+	counted bool // it counts for its address in the listener's limit
+	to      Handler
+	limits  *listenLimits // when it was accepted
+}
+
 // minHandshakeTime is how long a handshake may always take while others wait.
 const minHandshakeTime = 250 * time.Millisecond
 
-func newHandshakes(ln *Listener, o *TLSOptions) *handshakes {
-	h := &handshakes{
-		ln: ln, options: o, slots: make(chan struct{}, o.MaxHandshakes), open: make(map[net.Conn]handshake),
+func newHandshakes(ln *Listener) *handshakes {
+	return &handshakes{
+		ln: ln, freed: make(chan struct{}, 1), open: make(map[net.Conn]handshake),
+		registering: make(chan struct{}, maxRegistering),
 	}
-	if o.HandshakeRate > 0 {
-		h.rate = rate.NewLimiter(rate.Limit(o.HandshakeRate), o.HandshakeRate)
-	}
-	return h
-}
-
-// allow reports whether a handshake may begin now. It is called by the accept goroutine.
-func (h *handshakes) allow() bool {
-	if h.rate != nil && !h.rate.Allow() {
-		h.ln.update(func(s *ListenerStats) { s.TLS.OverRate++ })
-		return false
-	}
-	return true
 }
 
 // begin starts the handshake of nc, and waits for a slot before. It is called by the accept
 // goroutine.
-func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler, conn *ConnOptions) {
-	if !h.takeSlot() {
-		h.ln.release(remote, conn.counted)
-		nc.Close()
+func (h *handshakes) begin(a handshaking) {
+	if !h.takeSlot(a.limits.tls.MaxHandshakes) {
+		h.ln.release(a.remote, a.counted)
+		a.nc.Close()
 		return
 	}
 	h.ln.mu.Lock()
-	h.open[nc] = handshake{origin(remote), time.Now()}
+	h.open[a.nc] = handshake{origin(a.remote), time.Now()}
 	h.ln.mu.Unlock()
 	h.wg.Go(func() {
-		defer func() { <-h.slots }()
-		h.run(nc, remote, to, conn)
+		defer h.freeSlot()
+		h.run(&a)
 	})
 }
 
-// takeSlot takes a slot. It returns false if the listener was closed meanwhile.
-func (h *handshakes) takeSlot() bool {
+// takeSlot waits until there are fewer than most handshakes, and counts one more. It returns false
+// if the listener was closed meanwhile.
+func (h *handshakes) takeSlot(most int) bool {
 	for {
-		select {
-		case h.slots <- struct{}{}:
+		h.ln.mu.Lock()
+		free := h.active < most
+		if free {
+			h.active++
+		}
+		h.ln.mu.Unlock()
+		if free {
 			return true
-		default:
 		}
 		pause := time.NewTimer(h.evict())
 		select {
-		case h.slots <- struct{}{}:
-			pause.Stop()
-			return true
+		case <-h.freed:
 		case <-h.ln.stop:
 			pause.Stop()
 			return false
 		case <-pause.C:
 		}
+		pause.Stop()
+	}
+}
+
+func (h *handshakes) freeSlot() {
+	h.ln.mu.Lock()
+	h.active--
+	h.ln.mu.Unlock()
+	select {
+	case h.freed <- struct{}{}: // only the accept goroutine waits for it
+	default:
 	}
 }
 
@@ -133,11 +145,19 @@ func (h *handshakes) evict() time.Duration {
 	return minHandshakeTime
 }
 
-// run makes the handshake of nc and registers the connection.
-func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, conn *ConnOptions) {
-	ln := h.ln
-	_ = nc.SetDeadline(time.Now().Add(h.options.HandshakeTimeout))
-	t := TLSServer(nc, h.options.Config)
+// run reads the header of a proxy, makes the handshake of a connection and registers it.
+func (h *handshakes) run(a *handshaking) {
+	ln, nc := h.ln, a.nc
+	_ = nc.SetDeadline(time.Now().Add(a.limits.tls.HandshakeTimeout))
+	if err := h.readProxyHeader(a); err != nil {
+		ln.mu.Lock()
+		delete(h.open, nc)
+		ln.mu.Unlock()
+		nc.Close()
+		ln.release(a.remote, a.counted)
+		return
+	}
+	t := TLSServer(nc, a.limits.tls.Config)
 	t.records.cpu = ln.engine.cpu
 	ln.engine.cpu <- struct{}{}
 	err := t.Handshake()
@@ -150,22 +170,31 @@ func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, conn *C
 	ln.mu.Unlock()
 	if err != nil || !mine {
 		nc.Close()
-		ln.release(remote, conn.counted)
+		ln.release(a.remote, a.counted)
 		return
 	}
-	c := newConn(ln.engine.idlest(), to, conn, ln, remote)
-	s := newSecure(c, t)
-	h.enroll.Lock()
-	defer h.enroll.Unlock()
-	result, err := ln.engine.register(c, nc, s)
-	if err == nil {
-		err = ln.engine.registered(c, <-result)
-	}
-	if err != nil {
+	c := newConn(ln.engine.idlest(), a.to, &a.limits.conn, ln, a.remote)
+	c.counted = a.counted
+	if h.register(c, nc, newSecure(c, t)) != nil {
 		ln.registrationFailed(c)
 		return
 	}
 	ln.update(func(s *ListenerStats) { s.Accepted++ })
+}
+
+// register registers a connection with its loop.
+func (h *handshakes) register(c *Conn, nc net.Conn, s *secure) error {
+	h.registering <- struct{}{}
+	defer func() { <-h.registering }()
+	if h.ln.nearDescriptorLimit(nc) {
+		h.tight.Lock()
+		defer h.tight.Unlock()
+	}
+	result, err := h.ln.engine.register(c, nc, s)
+	if err != nil {
+		return err
+	}
+	return h.ln.engine.registered(c, <-result)
 }
 
 // count counts a handshake that has ended. mine is false if it was evicted or the listener was

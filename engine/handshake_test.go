@@ -35,7 +35,7 @@ func TestTLSHandshakeRefusals(t *testing.T) {
 	for _, hello := range []string{"", "\x16\x03\x01", "nonsense", "\x80\x2e\x01\x00\x02", "\x16\x03\x01\xff\xff"} {
 		nc := dial(t, s.ln)
 		_, _ = io.WriteString(nc, hello)
-		hangUp(t, nc)
+		_ = nc.(*net.TCPConn).CloseWrite() // it may be closed already
 		_, _ = io.Copy(io.Discard, nc)
 		refused++
 	}
@@ -143,6 +143,28 @@ func TestTLSHandshakeRate(t *testing.T) {
 	}
 	if got := s.tlsStats(); got.OverRate != uint64(refused) || refused == 0 || got.Completed < 2 {
 		t.Errorf("%d refused, %+v", refused, got)
+	}
+}
+
+// Update replaces the certificates of later connections. It cannot add or remove TLS.
+func TestTLSUpdate(t *testing.T) {
+	t.Parallel()
+	s := serveTLS(t, funcs{data: echo}, ListenOptions{})
+	plain := serve(t, s.Engine, funcs{}, ListenOptions{})
+	next := &TLSOptions{Config: &tls.Config{Certificates: []tls.Certificate{s.authority.Pair(t, "two.test")}}}
+	if s.ln.Update(ListenOptions{}) == nil || plain.Update(ListenOptions{TLS: next}) == nil {
+		t.Error("Update has added or removed TLS")
+	}
+	old, _ := s.dial(t, s.client())
+	if err := s.ln.Update(ListenOptions{TLS: next}); err != nil {
+		t.Fatal(err)
+	}
+	c := s.client()
+	c.ServerName = "two.test"
+	fresh, _ := s.dial(t, c)
+	for _, nc := range []*tls.Conn{old, fresh} {
+		write(t, nc, []byte("x"))
+		expect(t, nc, []byte("x"))
 	}
 }
 

@@ -7,14 +7,19 @@ const pausedInput = 2 * readBuffer
 // reading reports whether c accepts input: it is neither paused nor has it yielded.
 func (c *Conn) reading() bool { return !c.paused && !c.yielded }
 
-// receive accepts the bytes that were read from the socket. A transport that transforms bytes, such
-// as TLS, would be placed between receive and offer, and between flush and send.
+// receive accepts the bytes that were read from the socket, or that TLS has decrypted (see secure).
+// The header of a proxy comes first.
 func (c *Conn) receive(in []byte) {
 	l := c.loop
 	l.counters.Reads++
 	l.counters.BytesIn += uint64(len(in))
 	if c.Closed() {
 		return
+	}
+	if c.peer.begins() {
+		if in = readHeader(c, in); len(in) == 0 || c.Closed() {
+			return
+		}
 	}
 	if len(c.unconsumed) > 0 || !c.reading() {
 		c.keep(in)
@@ -36,7 +41,7 @@ func (c *Conn) receive(in []byte) {
 
 // offer passes the unconsumed bytes to the handler.
 func (c *Conn) offer() {
-	if c.Closed() || !c.reading() || len(c.unconsumed) == 0 {
+	if c.Closed() || !c.reading() || len(c.unconsumed) == 0 || c.peer == peerSendsHeader {
 		return
 	}
 	rest := c.consume(c.unconsumed[c.taken:])
@@ -161,7 +166,7 @@ func (c *Conn) stopPolling() {
 func (c *Conn) listen() {
 	switch {
 	case !c.unpolled || !c.reading() || c.ended:
-	case c.peer != peerSends: // the peer's side has ended: never polled again
+	case c.peer.ended(): // the peer's side has ended: never polled again
 		c.callOnEnd()
 	default:
 		c.unpolled = false

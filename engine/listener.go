@@ -26,7 +26,11 @@ type ListenOptions struct {
 	Conn ConnOptions
 	// Accept makes the Handler of a connection, or returns nil to refuse it. It
 	// runs on the accept goroutine.
-	Accept   func(remote netip.AddrPort) Handler
+	Accept func(remote netip.AddrPort) Handler
+	// Proxy is about proxies in front of the listener. Nil means that there are none. OnOpen of a
+	// connection of a trusted proxy is called when its header was read or is known to be missing.
+	// A Handler whose connection ends earlier, or is refused, receives nothing.
+	Proxy    *ProxyOptions
 	MaxConns int // Open at once. Zero means no limit.
 	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
 	// ConnectRate is how many may come in a second from one IPv4 address or IPv6
@@ -51,7 +55,12 @@ type ListenerStats struct {
 	Refused      uint64 // Accept returned nil
 	Failed       uint64 // could not be registered with a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
-	TLS          TLSStats
+	// ProxyHeaders are headers of trusted proxies. ProxyHeadersInvalid are trusted proxies that were
+	// closed because their header was invalid or did not come. ProxyHeadersIgnored are headers of
+	// other peers, which were skipped. ProxiesUntrusted are other peers that were refused because a
+	// header is required.
+	ProxyHeaders, ProxyHeadersInvalid, ProxyHeadersIgnored, ProxiesUntrusted uint64
+	TLS                                                                      TLSStats
 }
 
 // Listener accepts connections and distributes them over the loops.
@@ -98,10 +107,6 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if err != nil {
 		return nil, err
 	}
-	secured, err := o.TLS.check()
-	if err != nil {
-		return nil, err
-	}
 	s, err := listenConfig().Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
@@ -116,8 +121,8 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		perIP:  make(map[netip.Addr]int),
 	}
 	ln.limits.Store(limits)
-	if secured != nil {
-		ln.tls = newHandshakes(ln, secured)
+	if limits.tls != nil {
+		ln.tls = newHandshakes(ln)
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -207,31 +212,39 @@ func (ln *Listener) run() {
 // admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote, limits := remoteOf(nc), ln.limits.Load()
-	if f := limits.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
-		ln.update(func(s *ListenerStats) { s.OverRate++ })
+	trusted := ln.trusts(remote)
+	if p := limits.proxy; p != nil && p.Required && !trusted {
+		ln.update(func(s *ListenerStats) { s.ProxiesUntrusted++ })
+		p.Report(remote, ErrUntrustedProxy)
 		nc.Close()
 		return
 	}
-	if ln.tls != nil && !ln.tls.allow() {
+	if limits.handshakeRate != nil && !limits.handshakeRate.Allow() {
+		ln.update(func(s *ListenerStats) { s.TLS.OverRate++ })
 		nc.Close()
 		return
 	}
-	if !ln.acquire(remote, limits) {
+	counted, ok := ln.acquire(remote, limits, trusted)
+	if !ok {
 		nc.Close()
 		return
 	}
 	h := ln.callAccept(remote)
 	if h == nil {
 		ln.update(func(s *ListenerStats) { s.Refused++ })
-		ln.release(remote, limits.conn.counted)
+		ln.release(remote, counted)
 		nc.Close()
 		return
 	}
 	if ln.tls != nil {
-		ln.tls.begin(nc, remote, h, &limits.conn)
+		ln.tls.begin(handshaking{nc, remote, counted, h, limits})
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)
+	c.counted = counted
+	if limits.proxy != nil {
+		awaitHeader(c, limits.proxy, trusted)
+	}
 	result, err := ln.engine.register(c, nc, c)
 	if err != nil {
 		ln.registrationFailed(c)
@@ -282,7 +295,7 @@ func (ln *Listener) collectRegistrations(bound int) {
 
 func (ln *Listener) registrationFailed(c *Conn) {
 	ln.update(func(s *ListenerStats) { s.Failed++ })
-	ln.release(c.remote, c.options.counted)
+	ln.release(c.remote, c.counted)
 }
 
 func (ln *Listener) update(f func(*ListenerStats)) {

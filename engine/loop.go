@@ -43,6 +43,7 @@ type Loop struct {
 	resumed         []*Conn    // have input to pass to OnData again; bound: lists of clients
 	yielded         yieldHeap  // have more input than fits in one turn; bound: lists of clients
 	yields          uint64     // number of Yields so far
+	offering        *Conn      // its OnData runs in offerYielded
 	yieldAt         uint64     // the argument of the last Yield in an OnData of offerYielded
 	ending          []ending   // OnClose due; bound: lists of clients
 	batch           []func()   // taken from inbox
@@ -205,7 +206,7 @@ func (l *Loop) runOnClose() {
 		e := l.ending[i]
 		l.ending[i] = ending{}
 		if e.former != nil {
-			e.conn.callClose(e.former, e.reason)
+			callClose(e.conn, e.former, e.reason)
 			continue
 		}
 		e.conn.teardown(e.reason)

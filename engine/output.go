@@ -270,7 +270,7 @@ func (c *Conn) flushed() {
 	c.emptied()
 	if d := c.drain; d != nil && !d.shut {
 		d.shut = true
-		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil || c.peer != peerSends {
+		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil || c.peer.ended() {
 			c.markEnded(d.reason)
 			return
 		}

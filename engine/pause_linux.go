@@ -33,7 +33,7 @@ func (p poller) pause(c *Conn) { p.set(c, 0) }
 func (p poller) resume(c *Conn) { p.set(c, readEvents) }
 
 func (p poller) set(c *Conn, events uint32) {
-	if p.epoll < 0 || c.g == nil || c.peer != peerSends {
+	if p.epoll < 0 || c.g == nil || c.peer.ended() {
 		return // Pause then only delays OnData, and input is kept up to MaxInput
 	}
 	if socketOf(c.g).OutboundBuffered() > 0 { // gnet has output

@@ -44,7 +44,7 @@ func (c *Conn) refused() {
 // retryLater reports whether it is too early to try an unpolled conn again.
 func (c *Conn) retryLater() bool {
 	b, pause := c.backlog, int64(1)
-	if c.paused || c.peer != peerSends {
+	if c.paused || c.peer.ended() {
 		pause = int64(unpolledRetry)
 	}
 	return c.unpolled && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause

@@ -57,7 +57,7 @@ func (o *TLSOptions) check() (*TLSOptions, error) {
 }
 
 // TLSConn is a TLS connection that Engine.Register can take over: before or after bytes were
-// exchanged, but with a complete handshake.
+// exchanged, but with a complete handshake, and not after a Read that ended within a record.
 type TLSConn struct {
 	*tls.Conn
 	records *records
@@ -113,6 +113,9 @@ func (noRecord) Timeout() bool   { return true }
 func (noRecord) Temporary() bool { return true }
 
 var errNoRecord error = noRecord{}
+
+// between reports whether the socket was read to the end of a record.
+func (r *records) between() bool { return r.socket != nil && r.left == 0 && r.have == 0 }
 
 // takeOver makes c use the memory of a loop from now on.
 func (r *records) takeOver(c *tls.Conn, l *Loop) {

@@ -391,6 +391,14 @@ func TestTLSRegister(t *testing.T) {
 		t.Error("a connection without a handshake was registered")
 	}
 	near = TLSClient(dial(t, s.ln), s.client())
+	if err := near.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	near.records.left = 1 // a Read has timed out within a record
+	if err := s.Register(nil, near, funcs{}, ConnOptions{}); err == nil {
+		t.Error("a connection within a record was registered")
+	}
+	near = TLSClient(dial(t, s.ln), s.client())
 	write(t, near, []byte("before after"))
 	expect(t, near, []byte("before"))
 	err := s.Register(nil, near, funcs{data: func(c *Conn, in []byte) int {

@@ -22,7 +22,7 @@ func (c *Conn) Yield(at uint64) {
 	}
 	l := c.loop
 	c.yielded = true
-	if c.offered {
+	if l.offering == c {
 		l.yieldAt = at
 		return
 	}
@@ -45,9 +45,9 @@ func (l *Loop) offerYielded() {
 			continue
 		}
 		before := c.Unread()
-		c.offered = true
+		l.offering = c
 		c.offer()
-		c.offered = false
+		l.offering = nil
 		switch {
 		case c.Closed():
 		case !c.yielded:

@@ -55,6 +55,7 @@ func (a *accessLog) answered(s *session, req *codec.Request, status int) {
 
 // opened notes a client that has opened.
 func (a *accessLog) opened(s *session) {
+	logConnect(s)
 	if e := a.entries[s]; e != nil && s.lis.upgrades() {
 		e.status = http.StatusSwitchingProtocols
 		e.path, _, _ = strings.Cut(s.target(), "?")
@@ -67,6 +68,9 @@ func (a *accessLog) forget(s *session) { delete(a.entries, s) }
 
 // end writes the line of a connection that has ended.
 func (a *accessLog) end(s *session) {
+	if !s.member.ID.IsZero() {
+		logDisconnect(s)
+	}
 	e := a.entries[s]
 	if e == nil {
 		return

@@ -34,26 +34,28 @@ const (
 // rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
 // another gateway.
 var rules = [...]rule{
-	link.Unit:     {anything, link.FlagLeft, atLink}, // checkUnit checks its frames
-	link.Relay:    {anything, 0, atGateway},          // see checkRelay
-	link.Peers:    {peers, 0, atLink},
-	link.Send:     {message, sendFlags, atClient},
-	link.Kick:     {lastMessage, kickFlags, atClient},
-	link.Bind:     {binding, bindFlags, atClient},
-	link.Unbind:   {version, link.FlagOwn | link.FlagResult, atClient},
-	link.Join:     {name, link.FlagResult, atClient},
-	link.Leave:    {name, link.FlagResult, atClient},
-	link.Set:      {change, setFlags, atClient},
-	link.Publish:  {publication, sendFlags | link.FlagFar, atAll},
-	link.Dissolve: {name, link.FlagFar | link.FlagResult, atAll},
-	link.Evict:    {eviction, 0, atAll}, // from other gateways only
-	link.Count:    {targets, link.FlagResult, atAll},
-	link.Select:   {selection, link.FlagResult, atCursor},
-	link.Invoke:   {anything, 0, atLink},
-	link.Ping:     {nothing, 0, atLink},
-	link.Pong:     {nothing, 0, atLink},
-	link.Drain:    {nothing, 0, atLink},
-	link.GoAway:   {anything, 0, atLink},
+	link.Unit:          {anything, link.FlagLeft, atLink}, // checkUnit checks its frames
+	link.Relay:         {anything, 0, atGateway},          // see checkRelay
+	link.Peers:         {peers, 0, atLink},
+	link.Send:          {message, sendFlags, atClient},
+	link.Kick:          {lastMessage, kickFlags, atClient},
+	link.Bind:          {binding, bindFlags, atClient},
+	link.Unbind:        {version, link.FlagOwn | link.FlagResult, atClient},
+	link.Join:          {name, link.FlagResult, atClient},
+	link.Leave:         {name, link.FlagResult, atClient},
+	link.Set:           {change, setFlags, atClient},
+	link.Publish:       {publication, sendFlags | link.FlagFar, atAll},
+	link.Dissolve:      {name, link.FlagFar | link.FlagResult, atAll},
+	link.Evict:         {eviction, 0, atAll}, // from other gateways only
+	link.Count:         {targets, link.FlagResult, atAll},
+	link.Select:        {selection, link.FlagResult, atCursor},
+	link.Invoke:        {anything, 0, atLink},
+	link.Authenticates: {nothing, 0, atLink},
+	link.Identity:      {anything, 0, atLink},
+	link.Ping:          {nothing, 0, atLink},
+	link.Pong:          {nothing, 0, atLink},
+	link.Drain:         {nothing, 0, atLink},
+	link.GoAway:        {anything, 0, atLink},
 }
 
 // wellFormed checks a frame against the rule of its type.

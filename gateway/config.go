@@ -66,8 +66,8 @@ type Config struct {
 	// MaxPartialBytes bounds the messages that have not arrived completely, in bytes for each loop.
 	// Past it clients are closed until seven eighths are left: of the address that holds most (an
 	// IPv6 /64 counts as one) the client that holds most, of equals the one that has taken longest.
-	// Behind a proxy all clients have its address. The buffers that hold the messages may be four
-	// times as large. Defaults to 64 MiB.
+	// Clients behind a proxy that is not in TrustProxies have its address. The buffers that hold the
+	// messages may be four times as large. Defaults to 64 MiB.
 	MaxPartialBytes int
 	// MaxTakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on
 	// listeners with Compress. It bounds the windows kept for them, in bytes for each loop: 32 KiB

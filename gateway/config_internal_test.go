@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"runtime"
 	"strings"
@@ -72,7 +73,14 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 	fields := map[string]validtest.Field{
 		"URL": {Good: []any{"ws://:0/chat/*?subprotocol=a"},
-			Bad: []any{"", ":0", "ws://host", "tcp://:0", "tls+ws://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+			Bad: []any{"", ":0", "ws://host", "tcp://:0", "tls+ws://:0", "text://:0/chat", "text://:0?subprotocol=a",
+				"ws://:0?proxy=none", "ws://:0?proxy=required&proxy=required", "text://:0?proxy="}},
+		"TrustProxies": {Good: []any{[]string{"10.0.0.5", "10.0.0.0/8", "::1", "2001:db8::/32", "::ffff:10.0.0.5"}},
+			Bad: []any{[]string{""}, []string{"localhost"}, []string{"10.0.0.0/33"}, []string{"::1", "10.0.0.1:80"},
+				[]string{"fe80::1%eth0"}, []string{"::ffff:10.0.0.0/104"}}},
+		"RequireProxy": {Bad: []any{true}}, // without TrustProxies
+		"ProxyHeaders": {Good: []any{[]string{"CF-Connecting-IP"}, []string{}},
+			Bad: []any{[]string{"a b"}, []string{""}}},
 		"TLS":              {Bad: []any{new(tls.Config)}}, // of a ws:// URL
 		"MaxTLSHandshakes": {Default: 1024},
 		"TLSHandshakeRate": {Off: true},
@@ -81,7 +89,9 @@ func TestListenerConfigFields(t *testing.T) {
 		"Hosts":            {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
 		"Subprotocols":     {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
 		"Compress":         {Good: []any{true}},
-		"OnUpgrade":        {},
+		"OnUpgrade":        {}, "OnRefresh": {}, "Authenticate": {Good: []any{true}},
+		"TokenSubprotocol": {Good: []any{"bearer"}, Bad: []any{"a b"}},
+		"MaskQuery":        {Good: []any{[]string{"token"}}},
 		"KeepHeaders":      {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
 		"MaxRequest":       {Default: 8 << 10},
 		"Page":             {},
@@ -119,7 +129,9 @@ func TestListenerConfigFields(t *testing.T) {
 	// Fields for WebSockets are refused on other listeners, where they have no effect.
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
-		{KeepHeaders: []string{"a"}},
+		{KeepHeaders: []string{"a"}}, {ProxyHeaders: []string{"a"}},
+		{TokenSubprotocol: "a"}, {Authenticate: true}, {MaskQuery: []string{"a"}},
+		{OnRefresh: func(context.Context, string) (Identity, error) { return Identity{}, nil }},
 	} {
 		l.URL = "text://127.0.0.1:0"
 		if err := l.setDefaults(); err == nil {

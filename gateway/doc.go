@@ -45,6 +45,7 @@
 //	4003  the client was silent for too long
 //	4008  the first message did not come in time
 //	4010  a newer connection has the same exclusive uid
+//	4015  Identity.Expires has come
 //
 // or the code and the text of worker.Refuse.
 //
@@ -63,6 +64,9 @@
 //	poison     the message is a dead letter: each worker that received it ended, or its handler
 //	           asked for too many deliveries with worker.Retry
 //	draining   the gateway closed before a worker took the message
+//
+// {"type":"sluice.refreshed"} and {"type":"sluice.refresh_rejected"} answer a new token, see
+// ListenerConfig.OnRefresh.
 //
 // {"type":"sluice.overloaded"} tells a new client that the gateway accepts none.
 package gateway

@@ -107,6 +107,39 @@ func ExampleCodec() {
 	// Output: "one" of 4 bytes, error: <nil>
 }
 
+// A program lists the clients of its gateway, and closes those of a user.
+func ExampleControl() {
+	g, err := gateway.New(gateway.Config{
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	<-g.Ready()
+	control := g.Control()
+	for cursor, more := "", true; more; more = cursor != "" {
+		page, err := control.Clients(ctx, gateway.ClientFilter{Slow: true}, 100, cursor)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, c := range page.Clients {
+			fmt.Println(c.ID, c.Addr, c.OutputBytes)
+		}
+		cursor = page.Next
+	}
+	kicked, err := control.Kick(ctx, gateway.Target{UID: "ada"}, 4001, "signed out")
+	fmt.Println(kicked, "kicked:", err)
+	stop()
+	if err := <-done; err != nil {
+		log.Fatal(err)
+	}
+	// Output: 0 kicked: <nil>
+}
+
 // The workers of a gateway count visits together. A worker calls
 // c.Worker().Invoke(ctx, []byte(page)).
 func ExampleConfig_onInvoke() {

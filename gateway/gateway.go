@@ -47,9 +47,12 @@ type Gateway struct {
 	authFailures atomic.Uint64
 	ran          atomic.Bool // Run was called
 	notReady     atomic.Bool // the context of Run has ended: not ready for new clients
-	givesPort    atomic.Bool // the drain has begun: a successor may have the worker port
-	peersWG      sync.WaitGroup
-	pagesWG      sync.WaitGroup
+	// workersAuthenticate: a worker has said that it decides on WebSockets. It stays so when the
+	// worker has gone, because its clients are not to be opened without it.
+	workersAuthenticate atomic.Bool
+	givesPort           atomic.Bool // the drain has begun: a successor may have the worker port
+	peersWG             sync.WaitGroup
+	pagesWG             sync.WaitGroup
 }
 
 // New checks cfg and makes a Gateway. It opens no files or sockets; Run does. An error is a

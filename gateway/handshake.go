@@ -21,6 +21,9 @@ func (s *session) handshake(in []byte) int {
 		return 0
 	case s.probe(req):
 		return len(in)
+	case !s.lis.locate(s, req):
+		s.refuseHTTP(req, codec.Status(http.StatusTooManyRequests, "too many connections of your address"))
+		return len(in)
 	case s.loop.draining || s.loop.overloaded():
 		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return len(in)
@@ -32,7 +35,7 @@ func (s *session) handshake(in []byte) int {
 		s.refusePath(req)
 		return len(in)
 	}
-	if s.lis.OnUpgrade == nil {
+	if s.lis.OnUpgrade == nil && !s.lis.asksWorker() {
 		s.finishUpgrade(req, nil)
 		return s.handshaken(n, len(in))
 	}

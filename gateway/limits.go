@@ -66,6 +66,18 @@ func (s *session) OnPartial(c *engine.Conn, n int) {
 	s.heldInput(c.Unread() + n)
 }
 
+// heldInput notes that left bytes of input remain undecoded.
+func (s *session) heldInput(left int) {
+	assembled := 0
+	if ws, ok := s.codec.(*codec.WebSocket); ok {
+		ws.Release() // the next message may come much later
+		assembled = ws.Unfinished()
+	}
+	if left+assembled > 0 || s.partial > 0 {
+		s.startDeadline(left, assembled)
+	}
+}
+
 // addToChecked adds the client to the list that is checked each second.
 func (s *session) addToChecked() {
 	if l := s.loop; s.deadlineAt == 0 {
@@ -96,6 +108,7 @@ func (s *session) clearDeadline() {
 	delete(s.loop.ackedBytes, s)
 	s.loop.turns.leave(s)
 	s.loop.dropUpgrade(s)
+	s.loop.known.drop(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
 	}

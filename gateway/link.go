@@ -26,8 +26,11 @@ type workerLink struct {
 	backlogged   bool // the worker gets no more clients until half of its output is written
 	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
 	fullOutboxes int  // outboxes that the link has filled; it is not read while there are any
-	replaced     bool // by a newer link of the same worker
-	ended        bool // the link is removed: further input is ignored, because its clients have other workers
+	asked        int  // questions about clients that it has not answered
+	// authenticates: its worker answers such questions.
+	authenticates bool
+	replaced      bool // by a newer link of the same worker
+	ended         bool // the link is removed: further input is ignored, because its clients have other workers
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -132,6 +135,7 @@ func (k *workerLink) remove() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
+	l.questions.lost(k)
 	k.trim()
 	l.book.Lost(k.delivery, k.conn.Unflushed())
 	for _, s := range l.sessions {
@@ -167,6 +171,12 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
+	case link.Authenticates:
+		k.authenticates = true
+		k.loop.g.workersAuthenticate.Store(true)
+		k.loop.questions.retry()
+	case link.Identity:
+		return k.loop.questions.answered(k, f)
 	case link.Invoke:
 		k.loop.invocations.start(k, f)
 	case link.Drain:
@@ -221,7 +231,11 @@ func (k *workerLink) answer(f *link.Frame) error {
 // also its DETACH. s is nil if the client is unknown.
 func (k *workerLink) acknowledge(s *session, n uint32, left bool) {
 	k.loop.book.Acknowledge(k.delivery, s.client(), n, left)
-	if s != nil && (s.pauses != 0 || k.loop.sampler.of == s) {
+	if s == nil {
+		return
+	}
+	k.loop.sampler.check(s, s.delivery.Handled())
+	if s.pauses != 0 {
 		s.throttle()
 	}
 }

@@ -34,6 +34,7 @@ type listener struct {
 	codec          messageCodec // nil: WebSocket
 	encoding       uint8        // of an own Codec
 	path           upgradePath  // of a WebSocket
+	proxies        proxies      // bound: none, static
 	upgrade        codec.UpgradeOptions
 	ready          chan struct{} // closed when all of the above is set
 	// latest is what the next clients get. It is shared by all listeners of a socket. Nil: that of
@@ -76,9 +77,13 @@ func (l *listener) configure() {
 		protocol, _ := protocolOf(l.URL)
 		l.codec = protocols[protocol](l.MaxMessage)
 	}
+	l.proxies, _ = newProxies(l.TrustProxies) // setDefaults has checked them
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: l.Origins, Hosts: l.Hosts, Subprotocols: l.Subprotocols,
 			MaxMessage: l.MaxMessage}
+		if l.TokenSubprotocol != "" {
+			l.upgrade.Subprotocols = append(slices.Clone(l.Subprotocols), l.TokenSubprotocol)
+		}
 		if l.Compress {
 			l.upgrade.Deflate = codec.NewDeflate()
 		}
@@ -91,6 +96,7 @@ func (l *listener) options() engine.ListenOptions {
 		Conn: engine.ConnOptions{MaxInput: l.MaxMessage + handshakeRoom, MaxOutput: l.MaxOutput,
 			Overflow: l.Overflow, WriteTimeout: max(l.WriteTimeout, 0)},
 		Accept:   l.accept,
+		Proxy:    l.proxyOptions(),
 		MaxConns: l.MaxConns, MaxPerIP: l.MaxPerIP, ConnectRate: l.ConnectRate,
 		TLS:     l.tlsOptions(),
 		Reserve: l.g.reserve,

@@ -22,10 +22,10 @@ func TestUpdateListeners(t *testing.T) {
 	}
 	stays := func(text string, conn net.Conn) bool {
 		t.Helper()
+		before := g.Stats().Loops[0].MessagesIn
 		if _, err := io.WriteString(conn, text+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		before := g.Stats().Loops[0].MessagesIn
 		open := true
 		wait(t, "the message is taken or its client closed", func() bool {
 			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +23,26 @@ type ListenerConfig struct {
 	// tcp:// with a Codec. With TLS it is wss://, tls+text:// and so on; what is said of ws:// holds
 	// for wss:// too. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are opened
 	// there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means any.
-	// Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets Subprotocols.
+	// Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets Subprotocols,
+	// and ?proxy=required, of any protocol, RequireProxy.
 	URL string
+	// TrustProxies are the proxies in front of the listener: addresses, or networks in CIDR form.
+	// They may say where their client is, in a header of the PROXY protocol (version 1 or 2), which
+	// is optional, or in a field of ProxyHeaders. The last address there that is not a trusted
+	// proxy's counts. It is the client's address in logs and limits, for OnUpgrade and for workers,
+	// with port 0 if the proxy names none. MaxPerIP and ConnectRate do not apply to the proxies
+	// themselves. What others say is ignored. A trusted proxy that sends nothing for 2 s has no
+	// header. Do not trust a proxy that passes on a client's own bytes or fields as its own.
+	TrustProxies []string
+	// RequireProxy accepts connections of TrustProxies with a PROXY header only. The header must
+	// come within HandshakeTimeout.
+	RequireProxy bool
+	// ProxyHeaders are the header fields of a WebSocket's or page's request in which TrustProxies
+	// name their clients: X-Forwarded-For, Forwarded (RFC 7239), X-Real-IP, or fields of the form of
+	// X-Forwarded-For. The first that is there counts. Defaults to these three, in this order. Set
+	// it to the one field that your proxies set if they pass on the others as clients send them.
+	// ws:// only.
+	ProxyHeaders []string
 	// TLS has the certificates of a wss:// or tls+...:// URL. Its GetConfigForClient can change
 	// them while the gateway runs. Clients must select http/1.1 if both sides have protocols (ALPN,
 	// RFC 7301).
@@ -70,6 +85,27 @@ type ListenerConfig struct {
 	// gateway drains. Run waits for calls that have not returned. Nil means every WebSocket is
 	// opened. ws:// only.
 	OnUpgrade func(ctx context.Context, r *http.Request) (Identity, error)
+	// Authenticate makes WebSockets wait for the answer of a worker that has
+	// worker.Handler.Authenticate. Without it they do so from the first time that such a worker has
+	// connected. It has no effect with OnUpgrade. The calls run, wait and time out as those of
+	// OnUpgrade do. ws:// only.
+	Authenticate bool
+	// OnRefresh checks the token that a client with an Identity sends in a text message of the form
+	// {"type":"sluice.refresh","token":"..."}, of at most 16 KiB. No worker sees the message. The new
+	// Identity must have the UID of the first one. Its Attrs are set, others stay, and Expires counts
+	// from then on. The client receives {"type":"sluice.refreshed","expires":1767225600}, without
+	// expires if it never expires. After an error it receives
+	// {"type":"sluice.refresh_rejected","detail":"..."}, with the text of Refuse, and stays until its
+	// Identity expires. Calls run as those of OnUpgrade do, one at a time for each client. Nil means
+	// that such messages go to the worker. ws:// only.
+	OnRefresh func(ctx context.Context, token string) (Identity, error)
+	// TokenSubprotocol is selected if the client offers it and none of Subprotocols. The client
+	// offers its token after it, for OnUpgrade to find: a browser can set no header field but the
+	// subprotocols. ws:// only.
+	TokenSubprotocol string
+	// MaskQuery are the query parameters of a WebSocket's request whose values neither workers nor a
+	// Router see. They have *** instead. ws:// only.
+	MaskQuery []string
 	// KeepHeaders are the header fields of a WebSocket's request that workers see in
 	// worker.Request, in any letter case. * means all. They are kept in memory until the client has
 	// gone. Defaults to KeptHeaders. ws:// only.
@@ -102,8 +138,9 @@ type ListenerConfig struct {
 	// no limit other than file descriptors, of which some are reserved for workers; negative means
 	// the same.
 	MaxConns int
-	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Behind a proxy
-	// all clients have its address. Defaults to 0, no limit; negative means the same.
+	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Clients behind
+	// a proxy that is not in TrustProxies have its address. Defaults to 0, no limit; negative means
+	// the same.
 	MaxPerIP int
 	// ConnectRate bounds the new connections a second from one IPv4 address or IPv6 /64, with a
 	// burst of twice as many. Defaults to 0, no limit; negative means the same.
@@ -189,66 +226,10 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	if l.KeepHeaders == nil {
 		l.KeepHeaders = KeptHeaders()
 	}
+	if err := l.checkProxies(); err != nil {
+		return err
+	}
 	return l.checkHTTP()
-}
-
-// checkURL checks URL, and that the other fields fit its protocol. It sets Subprotocols from the
-// URL's options.
-func (l *ListenerConfig) checkURL() *ConfigError {
-	scheme, rest, ok := strings.Cut(l.URL, "://")
-	protocol, secured := protocolOf(l.URL)
-	switch {
-	case l.Codec != nil && protocol != "tcp":
-		return invalid("Codec", "%q: only a tcp:// listener has one", l.URL)
-	case l.Codec == nil && (!ok || protocols[protocol] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://, or with TLS "+
-			"wss://, tls+text:// and so on%s", l.URL, meant(scheme, rest, ok))
-	case secured && l.TLS == nil:
-		return invalid("TLS", "%q needs a certificate and its key", l.URL)
-	case !secured && l.TLS != nil:
-		return invalid("TLS", "%q: only a wss:// or tls+...:// listener has it", l.URL)
-	}
-	u, err := url.Parse(l.URL)
-	if err != nil {
-		return invalid("URL", "%w", err)
-	}
-	switch err := valid.Port(u.Port()); {
-	case err != nil && u.Port() == "":
-		return invalid("URL", "%q needs host:port, for example %s://%s",
-			l.URL, scheme, net.JoinHostPort(u.Hostname(), "7272"))
-	case err != nil:
-		return invalid("URL", "%q: %w", l.URL, err)
-	}
-	if protocol == "ws" {
-		return l.takeOptions(u)
-	}
-	if u.Path != "" || u.RawQuery != "" {
-		return invalid("URL", "%q: only a ws:// listener has a path or options", l.URL)
-	}
-	if field := l.webSocketField(); field != "" {
-		return invalid(field, "%q: only a ws:// listener has it", l.URL)
-	}
-	return nil
-}
-
-// webSocketField returns a field that is set and has no meaning without WebSockets; empty: there is
-// none.
-func (l *ListenerConfig) webSocketField() string {
-	switch {
-	case l.Page != nil:
-		return "Page"
-	case l.OnUpgrade != nil:
-		return "OnUpgrade"
-	case len(l.Origins) > 0:
-		return "Origins"
-	case len(l.Hosts) > 0:
-		return "Hosts"
-	case len(l.Subprotocols) > 0:
-		return "Subprotocols"
-	case len(l.KeepHeaders) > 0:
-		return "KeepHeaders"
-	}
-	return ""
 }
 
 // checkHTTP checks the fields about HTTP requests.
@@ -260,6 +241,9 @@ func (l *ListenerConfig) checkHTTP() *ConfigError {
 		case slices.Contains(l.Subprotocols[:i], name):
 			return invalid("Subprotocols", "%q is there twice", name)
 		}
+	}
+	if l.TokenSubprotocol != "" && !codec.IsToken(l.TokenSubprotocol) {
+		return invalid("TokenSubprotocol", "%q is not the name of a subprotocol", l.TokenSubprotocol)
 	}
 	for _, name := range l.KeepHeaders {
 		switch {
@@ -287,21 +271,6 @@ func (l *ListenerConfig) checkHTTP() *ConfigError {
 	return nil
 }
 
-// takeOptions sets Subprotocols from the option subprotocol=NAME[,NAME] of the URL, if it is there.
-func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
-	options, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return invalid("URL", "%q: %w", l.URL, err)
-	}
-	for name, values := range options {
-		if name != "subprotocol" {
-			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME]", l.URL, name)
-		}
-		l.Subprotocols = strings.Split(strings.Join(values, ","), ",")
-	}
-	return nil
-}
-
 // protocolOf returns the protocol of a listener's URL without TLS, and whether it has TLS.
 func protocolOf(url string) (protocol string, secured bool) {
 	scheme, _, _ := strings.Cut(url, "://")
@@ -312,25 +281,4 @@ func protocolOf(url string) (protocol string, secured bool) {
 		return scheme, false // it has a name of its own
 	}
 	return protocol, secured
-}
-
-// meant suggests a URL for one that is not valid.
-func meant(scheme, rest string, hasScheme bool) string {
-	switch {
-	case !hasScheme && scheme == "":
-		return ""
-	case !hasScheme:
-		return fmt.Sprintf(": for WebSocket write ws://%s", scheme)
-	}
-	switch strings.ToLower(scheme) {
-	case "wss", "https", "tls+ws":
-		return fmt.Sprintf(": for WebSocket and its page over TLS write wss://%s", rest)
-	case "tls", "ssl", "tls+tcp":
-		return fmt.Sprintf(": for lines of text over TLS write tls+text://%s", rest)
-	case "http", "websocket", "ws":
-		return fmt.Sprintf(": for WebSocket and its page write ws://%s", rest)
-	case "tcp", "telnet", "line", "lines":
-		return fmt.Sprintf(": for lines of text write text://%s (tcp:// needs a Codec)", rest)
-	}
-	return ""
 }

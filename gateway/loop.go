@@ -54,6 +54,8 @@ type loop struct {
 	turns        turns
 	sampler      sampler
 	upgrades     upgrades
+	questions    questions
+	known        knownClients // those with an identity that may change; bound: lists of clients
 	invocations  invocations
 	seconds      uint32 // ticks, from 1
 	uptime       uint32 // seconds since the gateway's start, set at each tick
@@ -64,7 +66,7 @@ type loop struct {
 	rows         []byte // scratch: replies; bound: an answer
 	stats        LoopStats
 	access       accessLog
-	closes       [link.ReasonRefused + 1]uint64 // connections, by reason
+	closes       [link.ReasonExpired + 1]uint64 // connections, by reason
 	closingConns int                            // connections of clients that the gateway has closed
 	linked       int                            // connections of workers and other gateways
 	closedBelow  int                            // closeSome has handled the lower slots
@@ -88,10 +90,10 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
-		ackedBytes: make(map[*session]uint64),
-		tokens:     rand.NewChaCha8(seed),
-		access:     newAccessLog(&g.cfg),
-		seconds:    1,
+		ackedBytes: make(map[*session]uint64), known: make(knownClients),
+		tokens:  rand.NewChaCha8(seed),
+		access:  newAccessLog(&g.cfg),
+		seconds: 1,
 	}
 	l.began = time.Now()
 	l.book.Init((*deliveryHost)(l), deliveryLimits(&g.cfg))

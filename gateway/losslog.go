@@ -51,6 +51,8 @@ var losses = []loss{
 	{"upgrades-rejected", func(s *Stats) uint64 { return s.UpgradesRejected }},
 	{"upgrade-errors", func(s *Stats) uint64 { return s.UpgradeErrors }},
 	{"upgrade-timeouts", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
+	{"refreshes-rejected", func(s *Stats) uint64 { return s.RefreshesRejected }},
+	{"expired", func(s *Stats) uint64 { return s.Expired }},
 	{"connections-rejected", (*Stats).refusedConnections},
 	{"handshake-timeouts", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
 	{"tls-handshakes-failed", tlsHandshakes(func(s *engine.TLSStats) uint64 { return s.Failed })},
@@ -72,7 +74,7 @@ var losses = []loss{
 func (s *Stats) refusedConnections() uint64 {
 	n := s.SlotsExhausted
 	for _, l := range s.Listeners {
-		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
+		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed + l.ProxyHeadersInvalid + l.ProxiesUntrusted
 	}
 	return n
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 			headers = append(headers, link.Header{Name: name, Value: value})
 		}
 	}
-	s.loop.out = link.AppendRequest(s.loop.out[:0], req.Target, headers)
+	s.loop.out = link.AppendRequest(s.loop.out[:0], maskQuery(req.Target, s.lis.MaskQuery), headers)
 	if n := len(s.loop.out); n > s.lis.MaxRequest {
 		s.loop.stats.RequestsTooLarge++
 		if g := s.loop.g; g.clientLogs.Allow() {
@@ -68,6 +69,22 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	}
 	s.request = string(s.loop.out) // a copy of exactly this size, kept until the client has gone
 	return true
+}
+
+// maskQuery returns a request target with *** as the value of the query parameters named.
+func maskQuery(target string, names []string) string {
+	path, query, found := strings.Cut(target, "?")
+	if !found || len(names) == 0 {
+		return target
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		key, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(key); err != nil || slices.Contains(names, name) {
+			pairs[i] = key + "=***"
+		}
+	}
+	return path + "?" + strings.Join(pairs, "&")
 }
 
 // target is the request target: path and query. It is empty except for WebSockets.

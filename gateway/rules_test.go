@@ -188,6 +188,7 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 		{typ: link.Peers, payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "a:1"}})},
 		{typ: link.GoAway, payload: []byte("why"), open: true},
 		{typ: link.Ping}, {typ: link.Pong}, {typ: link.Drain},
+		{typ: link.Authenticates}, {typ: link.Identity, open: true},
 		{typ: link.Send, flags: 0xB9, payload: []byte("hi"), open: true},
 		{typ: link.Kick, flags: 0x8D, wrong: [][]byte{[]byte("words without LAST")}},
 		{typ: link.Kick, flags: 0x8F, payload: []byte("bye"), open: true},

@@ -101,9 +101,9 @@ func (s *session) open(id *identity) {
 	if id != nil && len(id.attrs) > 0 {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
+	l.known.keep(s, id)
 	l.stats.Opened++
 	l.access.opened(s)
-	logConnect(s)
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// The first heartbeat comes at a random time, so that clients which connect together are
@@ -181,7 +181,9 @@ func (s *session) OnData(_ *engine.Conn, in []byte) int {
 func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	switch ev {
 	case codec.MessageText:
-		s.forward(payload, link.FlagText)
+		if !s.loop.known.refresh(s, payload) {
+			s.forward(payload, link.FlagText)
+		}
 	case codec.MessageBinary:
 		s.forward(payload, 0)
 	case codec.Closed:
@@ -189,18 +191,6 @@ func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 		s.end(link.ReasonPeer)
 	}
 	return ev == codec.Closed
-}
-
-// heldInput notes that left bytes of input remain undecoded.
-func (s *session) heldInput(left int) {
-	assembled := 0
-	if ws, ok := s.codec.(*codec.WebSocket); ok {
-		ws.Release() // the next message may come much later
-		assembled = ws.Unfinished()
-	}
-	if left+assembled > 0 || s.partial > 0 {
-		s.startDeadline(left, assembled)
-	}
 }
 
 // OnClose implements engine.Handler.
@@ -219,7 +209,6 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
-	logDisconnect(s)
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
@@ -256,7 +245,6 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	s.loop.sampler.check(s, s.delivery.Handled())
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case !s.delivery.IsHandled():

@@ -113,6 +113,12 @@ type LoopStats struct {
 	HandshakesRejected uint64
 	// HandshakeTimeouts are handshakes that took longer than ListenerConfig.HandshakeTimeout.
 	HandshakeTimeouts uint64
+	// ForwardedIgnored are requests in which an address that is not in ListenerConfig.TrustProxies
+	// named another client. It had no effect. Some clients have a proxy of their own.
+	ForwardedIgnored uint64
+	// ForwardedInvalid are requests in which a trusted proxy named something else than an address.
+	// The address before that counts, or the proxy's.
+	ForwardedInvalid uint64
 	// SlotsExhausted are connections closed because their loop had 16,777,216 clients.
 	SlotsExhausted uint64
 	// LoadShed are clients that came while their loop was overloaded. Included in
@@ -138,6 +144,14 @@ type LoopStats struct {
 	// UpgradeTimeouts are WebSockets answered with status 503, because OnUpgrade did not return
 	// within ListenerConfig.HandshakeTimeout. Included in HandshakesRejected.
 	UpgradeTimeouts uint64
+	// UpgradesRejectedByReason are the refusals of RefuseFor, of OnUpgrade and OnRefresh, by reason.
+	UpgradesRejectedByReason map[string]uint64
+	// Expired are clients closed because their Identity.Expires had come.
+	Expired uint64
+	// Refreshed are clients' messages with a new token that OnRefresh has accepted.
+	Refreshed uint64
+	// RefreshesRejected are those that were not accepted. The clients stay until they expire.
+	RefreshesRejected uint64
 	// Probes are plain requests for /livez, /readyz and /healthz that were answered.
 	Probes uint64
 	// FirstMessageTimeouts are clients closed because their first message did not come in time.
@@ -215,6 +229,7 @@ func (g *Gateway) Stats() Stats {
 		}
 		stats := s.LoopStats
 		stats.ClosesByReason = maps.Clone(s.ClosesByReason) // a copy for the caller
+		stats.UpgradesRejectedByReason = maps.Clone(s.UpgradesRejectedByReason)
 		all.Loops = append(all.Loops, stats)
 		all.add(stats)
 		for _, w := range s.workerStates {
@@ -320,6 +335,7 @@ func (l *loop) snapshot() *snapshot {
 			s.ClosesByReason[link.Reason(reason).String()] = n
 		}
 	}
+	s.UpgradesRejectedByReason = maps.Clone(l.upgrades.reasons)
 	e := l.el.Stats()
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
 	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
@@ -335,6 +351,12 @@ func (s *LoopStats) add(o LoopStats) {
 	}
 	for reason, n := range o.ClosesByReason {
 		s.ClosesByReason[reason] += n
+	}
+	if s.UpgradesRejectedByReason == nil {
+		s.UpgradesRejectedByReason = make(map[string]uint64)
+	}
+	for reason, n := range o.UpgradesRejectedByReason {
+		s.UpgradesRejectedByReason[reason] += n
 	}
 }
 

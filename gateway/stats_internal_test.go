@@ -21,8 +21,10 @@ var notLost = []string{
 	"ClientsMoved",                // they go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time
 	"HalfClosed", "CloseTimeouts", // they were told
-	"LoadShed",          // included in HandshakesRejected
-	"UpgradesQueued",    // they had their turn, or are included in UpgradeTimeouts
+	"LoadShed",       // included in HandshakesRejected
+	"UpgradesQueued", // they had their turn, or are included in UpgradeTimeouts
+	"Refreshed",
+	"ForwardedIgnored", "ForwardedInvalid", // they are served with another address
 	"TakeoversRejected", // they compress without context takeover
 }
 

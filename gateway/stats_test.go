@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,35 @@ func TestMessagesOut(t *testing.T) {
 	}
 	if s := g.Stats(); s.MessagesOut != 2 || s.EncodeErrors != 2 {
 		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.EncodeErrors)
+	}
+}
+
+// The time of a message ends when its worker has acknowledged it, without another message.
+func TestMessageTime(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
+	c := dialClient(t, g.Addrs()[0])
+	w.letIn()
+	const messages = 64
+	_, _ = c.conn.Write([]byte(strings.Repeat("text\n", messages)))
+	for range messages {
+		w.take("a message", func(_ int, f *link.Frame) bool { return f.Type == link.Message })
+	}
+	w.barrier(7)
+	samples := func() (n uint64) {
+		for _, bucket := range g.Stats().MessageTime.Counts {
+			n += bucket
+		}
+		return n
+	}
+	if n := samples(); n != 0 {
+		t.Errorf("%d samples before the message is handled", n)
+	}
+	w.links[0].ack()
+	wait(t, "a sample", func() bool { return samples() == 1 })
+	if s := g.Stats(); s.MessageTime.Sum <= 0 || s.HandlingTime.Sum != s.MessageTime.Sum {
+		t.Errorf("%+v", s.MessageTime)
 	}
 }
 

@@ -23,16 +23,24 @@ type Identity struct {
 	UID string
 	// Attrs are the client's first attributes. No key may be empty.
 	Attrs map[string]string
+	// Expires is when the client is closed with code 4015, unless OnRefresh has returned a later
+	// time. Zero means never.
+	Expires time.Time
 }
 
 // Refuse returns the error by which OnUpgrade refuses a WebSocket. The client gets the HTTP status,
 // which must be between 400 and 599, and the text, which is cut after 1 KiB. Browsers show
 // neither to the page. The refusal is counted (UpgradesRejected) and not logged.
-func Refuse(status int, text string) error { return &refusal{status, text} }
+func Refuse(status int, text string) error { return &refusal{status, text, ""} }
+
+// RefuseFor is Refuse with a reason by which refusals are counted (UpgradesRejectedByReason). There
+// should be few different ones: each loop counts at most 32, further ones as "other".
+func RefuseFor(reason string, status int, text string) error { return &refusal{status, text, reason} }
 
 type refusal struct {
 	status int
 	text   string
+	reason string // empty: not counted by reason
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("gateway: refused (%d): %s", r.status, r.text) }
@@ -40,13 +48,17 @@ func (r *refusal) Error() string { return fmt.Sprintf("gateway: refused (%d): %s
 // maxUpgrades bounds the calls of OnUpgrade that a loop has running. Further upgrades wait.
 const maxUpgrades = 256
 
-// upgrade is a WebSocket whose call of OnUpgrade runs or waits. Owned by the loop.
+// upgrade is a WebSocket whose call of OnUpgrade runs or waits, or one of OnRefresh. Owned by the
+// loop.
 type upgrade struct {
 	session *session
-	head    *codec.Request
-	request *http.Request
-	size    int                // size of the request
-	cancel  context.CancelFunc // nil: the call has not begun
+	head    *codec.Request                          // nil for OnRefresh
+	refresh *known                                  // nil for OnUpgrade
+	call    func(context.Context) (Identity, error) // nil: a worker decides
+
+	question question           // to a worker
+	size     int                // size of the request
+	cancel   context.CancelFunc // nil: the call has not begun
 }
 
 // upgrades are the upgrades of a loop.
@@ -55,6 +67,25 @@ type upgrades struct {
 	running int                   // running calls, including those whose client has gone
 	queue   []*upgrade            // oldest first, including upgrades whose client has gone; bound: calls of `OnUpgrade`
 	stale   int                   // upgrades in queue whose client has gone
+	reasons map[string]uint64     // refusals by reason; bound: none, maxReasons
+}
+
+// maxReasons bounds the reasons of refusals that a loop counts one by one.
+const maxReasons = 32
+
+// countRefusal counts a refusal by its reason.
+func (q *upgrades) countRefusal(r *refusal) {
+	if r.reason == "" {
+		return
+	}
+	if q.reasons == nil {
+		q.reasons = make(map[string]uint64)
+	}
+	reason := r.reason
+	if _, ok := q.reasons[reason]; !ok && len(q.reasons) >= maxReasons {
+		reason = "other"
+	}
+	q.reasons[reason]++
 }
 
 // askUpgrade calls OnUpgrade for the session at once, or when another call has returned. size is
@@ -65,14 +96,25 @@ func (s *session) askUpgrade(req *codec.Request, size int) {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
 	}
-	u, l := &upgrade{session: s, head: req, request: r, size: size}, s.loop
 	s.phase = phaseUpgrading
+	if s.lis.OnUpgrade == nil {
+		s.loop.ask(&upgrade{session: s, head: req, size: size, question: question{sent: time.Now()}})
+		return
+	}
+	s.loop.ask(&upgrade{
+		session: s, head: req, size: size,
+		call: func(ctx context.Context) (Identity, error) { return s.lis.OnUpgrade(ctx, r.WithContext(ctx)) },
+	})
+}
+
+// ask makes the call of an upgrade at once, or when another call has returned.
+func (l *loop) ask(u *upgrade) {
 	if l.upgrades.of == nil {
 		l.upgrades.of = make(map[*session]*upgrade)
 	}
-	l.upgrades.of[s] = u
+	l.upgrades.of[u.session] = u
 	if l.upgrades.running < maxUpgrades {
-		l.callOnUpgrade(u)
+		u.start()
 		return
 	}
 	l.stats.UpgradesQueued++
@@ -87,11 +129,15 @@ func (s *session) upgradeBytes() int {
 	return 0
 }
 
-// callOnUpgrade calls OnUpgrade on a goroutine of its own.
-func (l *loop) callOnUpgrade(u *upgrade) {
+// start makes the call of an upgrade on a goroutine of its own.
+func (u *upgrade) start() {
+	l := u.session.loop
 	l.upgrades.running++
-	lis := u.session.lis
-	ctx, cancel := context.WithTimeout(l.g.pageCtx, lis.HandshakeTimeout)
+	if u.call == nil {
+		l.questions.ask(u)
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.g.pageCtx, u.session.lis.HandshakeTimeout)
 	u.cancel = cancel
 	l.g.pagesWG.Go(func() {
 		defer cancel()
@@ -106,7 +152,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 			l.post(func() { l.upgraded(u, &own, err) })
 		}()
 		var id Identity
-		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
+		if id, err = u.call(ctx); err == nil {
 			own, err = id.check()
 		}
 	})
@@ -127,8 +173,9 @@ func (l *loop) post(f func()) {
 
 // identity is a checked copy of an Identity, which belongs to the loop.
 type identity struct {
-	uid   string
-	attrs []link.Attribute // in the order of their keys; bound: attributes of a client
+	uid     string
+	attrs   []link.Attribute // in the order of their keys; bound: attributes of a client
+	expires time.Time        // zero: never
 }
 
 // check returns a copy of the Identity. It refuses one that a client cannot have.
@@ -146,7 +193,10 @@ func (id *Identity) check() (identity, error) {
 	if n := link.AttributesSize(attrs); n > link.MaxAttributes {
 		return identity{}, fmt.Errorf("Identity.Attrs: %d bytes: must be at most %d", n, link.MaxAttributes)
 	}
-	return identity{id.UID, attrs}, nil
+	if !id.Expires.IsZero() && !time.Now().Before(id.Expires) {
+		return identity{}, RefuseFor("expired", http.StatusUnauthorized, "expired")
+	}
+	return identity{id.UID, attrs, id.Expires}, nil
 }
 
 // upgraded continues a session whose OnUpgrade has returned, and calls OnUpgrade for the next one.
@@ -164,7 +214,11 @@ func (l *loop) upgraded(u *upgrade, id *identity, err error) {
 			s.conn.Close(engine.ErrPanic)
 		}
 	}()
-	u.answer(id, err)
+	if u.refresh != nil {
+		u.refresh.refreshed(id, err)
+	} else {
+		u.answer(id, err)
+	}
 	panicked = false
 }
 
@@ -183,6 +237,7 @@ func (u *upgrade) answer(id *identity, err error) {
 		s.finishUpgrade(head, id)
 	case ok && refused.status >= 400 && refused.status <= 599:
 		l.stats.UpgradesRejected++
+		l.upgrades.countRefusal(refused)
 		s.refuseHTTP(head, codec.Status(refused.status, refused.text))
 	default:
 		l.stats.UpgradeErrors++
@@ -204,7 +259,7 @@ func (l *loop) nextUpgrade() {
 		u := q.queue[0]
 		q.queue[0] = nil
 		if q.queue = q.queue[1:]; q.of[u.session] == u {
-			l.callOnUpgrade(u)
+			u.start()
 		} else {
 			q.stale--
 		}
@@ -219,6 +274,12 @@ func (l *loop) dropUpgrade(s *session) {
 		return
 	}
 	delete(q.of, s)
+	if u.question.id != 0 { // no goroutine will return
+		l.questions.take(u)
+		q.running--
+		l.nextUpgrade()
+		return
+	}
 	if u.cancel != nil {
 		u.cancel()
 		return
@@ -232,6 +293,9 @@ func (l *loop) dropUpgrade(s *session) {
 // refuseUpgrades answers all upgrades with status 503, because the gateway drains.
 func (l *loop) refuseUpgrades() {
 	for s, u := range l.upgrades.of {
+		if u.refresh != nil {
+			continue // its client is closed by the drain
+		}
 		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
 	}
 }

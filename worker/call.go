@@ -43,7 +43,8 @@ func (c Call) UID() string {
 	return c.s.known.uid
 }
 
-// RemoteAddr returns the client's address. It is the zero AddrPort if the gateway knows none.
+// RemoteAddr returns the client's address, which trusted proxies of the gateway may have named.
+// Port 0 means that the port is not known. It is the zero AddrPort if the gateway knows no address.
 func (c Call) RemoteAddr() netip.AddrPort {
 	addr, _ := netip.ParseAddrPort(c.s.remote)
 	return addr

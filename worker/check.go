@@ -20,10 +20,12 @@ var rules = [...]rule{
 	link.Detach:  {true, link.FlagMoved, false},
 	link.Attrs:   {true, 0, true},
 	link.Reply:   {true, link.FlagPartial, true},
-	link.Ping:    {true, 0, false},
-	link.Pong:    {true, 0, false},
-	link.Drain:   {true, 0, false},
-	link.GoAway:  {true, 0, true},
+
+	link.Authenticate: {true, 0, true},
+	link.Ping:         {true, 0, false},
+	link.Pong:         {true, 0, false},
+	link.Drain:        {true, 0, false},
+	link.GoAway:       {true, 0, true},
 }
 
 // check returns an error if a frame from a gateway violates the rule of its type.

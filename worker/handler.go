@@ -23,6 +23,18 @@ type Handler struct {
 	// Run returns that error. ctx is done when Run begins to drain. Start background work here: a
 	// goroutine that ends with ctx and uses w.
 	Start func(ctx context.Context, w *Worker) error
+	// Authenticate decides whether a WebSocket is opened, and says who its client is. It is called
+	// before the client is connected, by one of the workers that have it: often another one than
+	// the worker that gets the client. Any number of calls run at the same time, at most 256 for
+	// each event loop of a gateway. An error refuses the WebSocket: RefuseStatus with a status of
+	// its choice, any other error and a panic with status 500. ctx is done after the gateway's
+	// HandshakeTimeout, in which case the client gets status 503, and when the link has ended.
+	//
+	// A gateway asks from the first time that a worker with Authenticate has connected to it, or
+	// from the beginning with --authenticate (gateway.ListenerConfig.Authenticate). WebSockets then
+	// wait for such a worker. A gateway with OnUpgrade, or with keys of tokens, does not ask. Clients
+	// of other formats have no request and are not asked about.
+	Authenticate func(ctx context.Context, r *Request) (Identity, error)
 	// Connect is called when a client has connected, before its first message. The client is admitted
 	// when Connect returns nil. When Connect fails, the client is closed: see Refuse.
 	//

@@ -52,6 +52,7 @@ const (
 	ReasonNetwork  // the connection failed
 	ReasonInternal // an error in the gateway, or Connect has failed
 	ReasonRefused  // Connect has refused the client (Refuse)
+	ReasonExpired  // the client's token has expired
 )
 
 // String returns the reason in words, as clients receive it.

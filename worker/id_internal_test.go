@@ -14,7 +14,7 @@ func TestReasonsAreTheLinks(t *testing.T) {
 		ReasonSlowConsumer: link.ReasonSlowConsumer, ReasonProtocol: link.ReasonProtocol,
 		ReasonTooBig: link.ReasonTooBig, ReasonLimit: link.ReasonLimit, ReasonHandshake: link.ReasonHandshake,
 		ReasonDraining: link.ReasonDraining, ReasonReplaced: link.ReasonReplaced, ReasonNetwork: link.ReasonNetwork,
-		ReasonInternal: link.ReasonInternal, ReasonRefused: link.ReasonRefused,
+		ReasonInternal: link.ReasonInternal, ReasonRefused: link.ReasonRefused, ReasonExpired: link.ReasonExpired,
 	} {
 		if reason != Reason(is) || reason.String() != is.String() {
 			t.Errorf("%d is not %v", reason, is)

@@ -75,6 +75,9 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 // start starts the goroutines of the link. When done is closed, the link has ended and its
 // goroutines are about to end, except for handlers that still run.
 func (l *gwLink) start() {
+	if l.w.handler.Authenticate != nil {
+		l.sendUrgent(link.Frame{Type: link.Authenticates})
+	}
 	l.w.log.Info("link open", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
 	l.w.tasks.Add(2)
 	go l.write()

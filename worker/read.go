@@ -156,6 +156,8 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 	case link.Reply:
 		l.handleReply(f)
 		return nil, nil
+	case link.Authenticate:
+		return nil, authenticate(l, f)
 	case link.Ping:
 		return nil, l.sendPlain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
@@ -198,7 +200,7 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 		d.sessions = append(d.sessions, nil)
 	}
 	s := newSession(l, f, &a)
-	s.ranIn = d.batches + 1 // the acknowledgement goes out before later ones of the client
+	s.ranIn = d.batches + 1 // the acknowledgement of the ATTACH goes out first
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
 	switch h := &l.w.handler; {
@@ -208,7 +210,7 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	case !isNew:
 		l.w.stats.adopted.Add(1)
 		if h.Adopt != nil {
-			*it = item{kind: itemAdopt, ack: f.ID, number: a.Redelivered, cause: Cause(a.Cause)}
+			*it = item{kind: itemAdopt, ack: f.ID, again: a.Redelivered, cause: Cause(a.Cause)}
 			return s, nil
 		}
 	}

@@ -82,6 +82,12 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		"an end with a payload": {"invalid payload of DETACH", []*link.Frame{
 			attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}},
 		}},
+		"a question cut off": {"invalid payload of AUTHENTICATE", []*link.Frame{
+			{Type: link.Authenticate, Payload: []byte{0, 0, 0, 1, 0}},
+		}},
+		"a question without Authenticate": {"invalid payload of AUTHENTICATE", []*link.Frame{
+			{Type: link.Authenticate, Payload: []byte{0, 0, 0, 1, 0, 1, '/', 0, 0}},
+		}},
 		"a ping with a payload": {"invalid payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
 		"a flag that ATTACH has not": {"flags 0x02 are not allowed in ATTACH", []*link.Frame{
 			{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment},

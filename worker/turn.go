@@ -15,9 +15,10 @@ type item struct {
 	tries  uint8 // calls so far that have requested another delivery
 	end    ending
 	ack    uint32 // the number that acknowledges it
-	number uint32 // of a message; of an adopt: Takeover.Redelivered
+	number uint32 // of a message
 	reason Reason // of a close
 	cause  Cause  // of an adopt
+	again  uint32 // of an adopt: messages that are delivered again
 	data   []byte // of a message; bound: what waits for a client at its worker
 	timer  *Timer // of a timer
 }
@@ -169,7 +170,7 @@ func (s *session) handle(it *item) error {
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
 	case it.kind == itemAdopt:
-		return h.Adopt(ctx, c, Takeover{it.cause, int(it.number)})
+		return h.Adopt(ctx, c, Takeover{it.cause, int(it.again)})
 	case it.kind == itemTimer:
 		if !it.timer.start() {
 			return nil

@@ -191,7 +191,7 @@ type Stats struct {
 	Panics          uint64 // calls that panicked or ended their goroutine
 	Retries         uint64 // deliveries requested by Retry
 	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect or Adopt has refused with Refuse
+	Refused         uint64 // clients that Connect, Adopt or Authenticate has refused
 	Adopted         uint64 // clients taken over, whether or not there is a Handler.Adopt
 	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold

@@ -1,403 +1,101 @@
-// The page of the chat: the handlers of server events (on), and at the bottom the handlers of user
-// actions. state.js has the state, and view.js draws it.
+// The page of the chat. state.js has the state, events.js handles what the server sends, view.js
+// draws. Here are the actions of the user.
 
+import * as actions from "./actions.js";
 import * as address from "./address.js";
 import * as composer from "./composer.js";
 import { key, room as written } from "./conversation.js";
-import { $, sentence } from "./dom.js";
+import { $, copy } from "./dom.js";
 import * as drawers from "./drawers.js";
-import { Outbox } from "./outbox.js";
-import { Socket } from "./socket.js";
-import { conversation, current, mine, own, remember, state, store, stored } from "./state.js";
+import { LEAVE, TYPING } from "./events.js";
+import * as me from "./me.js";
+import * as menu from "./menu.js";
+import * as row from "./row.js";
+import * as search from "./search.js";
+import * as session from "./session.js";
+import { changed, open, request, socket } from "./session.js";
+import { conversation, current, nameOf, own, remember, state } from "./state.js";
 import * as talk from "./talk.js";
+import { t } from "./texts.js";
 import * as view from "./view.js";
 
-const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are ignored
-const OPEN = "open", REJOIN = "rejoin";   // refs of joins: the room is shown when the answer arrives, or is not
-const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
+const EDITABLE = 15 * 60 * 1000; // ms in which a message can be edited and deleted
 
-state.outbox = new Outbox({
-  connected: () => state.loggedIn && socket.connected,
-  ready: ({ key }) => state.loggedIn && socket.connected && (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
-  send: (doc) => request(doc),
-  check: () => socket.check(),
-  changed: () => changed("talk", "lists"),
-  failed: ({ key, name, why }) => { if (key !== state.current) view.toast(`${name}: a message was not delivered: ${why}.`); },
-});
+async function clip(text, done) { view.toast(await copy(text) ? done : t.notCopied); }
 
-// The address of the socket is relative to that of the page, so a proxy may serve both under any
-// path.
-const url = new URL(document.documentElement.dataset.socket, location.origin + location.pathname);
-url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-const socket = new Socket(url.href);
-
-let retry; // timer for a login that no worker has received
-
-// login sends the token too. It is of use only if it belongs to the name.
-function login() { socket.send({ type: "login", name: state.name, token: state.token }); }
-
-function loginSoon(wait = 1000) {
-  clearTimeout(retry);
-  retry = setTimeout(login, wait);
-}
-
-// hold stores the token, which proves that the name is this user's.
-function hold(token) {
-  state.token = token;
-  sessionStorage.setItem("sluice.chat", JSON.stringify({ name: state.name, key: state.key, token }));
-}
-
-// logout clears the state, so that the next user sees nothing of the last one.
-function logout(why) {
-  keep();
-  state.outbox.clear();
-  socket.close();
-  sessionStorage.removeItem("sluice.chat");
-  sessionStorage.removeItem("sluice.open");
-  Object.assign(state, { name: "", uid: "", key: "", lost: "", token: "", loggedIn: false, entered: false, form: false, current: null, absent: null, opening: null });
-  state.conversations.clear();
-  state.left.clear();
-  state.due.clear();
-  address.clear();
-  view.leave(why);
-}
-
-// keep stores the unsent text for the next login of the same user in this tab. resume restores it.
-let keeping = null;
-function keep() {
-  clearTimeout(keeping);
-  keeping = null;
-  if (state.entered) store("sluice.typed", state.outbox.pack());
-}
-const keepSoon = () => { keeping ??= setTimeout(keep, 1000); };
-
-function resume() {
-  const kept = stored("sluice.typed");
-  if (!kept) return;
-  state.outbox.unpack(kept);
-  for (const { name, uid } of state.outbox.people()) conversation("private", name, uid);
-}
-
-// request sends a request that requires a login.
-function request(doc) { return state.loggedIn && socket.send(doc); }
-
-// changed draws parts of the page, and the text box.
-function changed(...parts) {
-  view.mark(...parts);
-  composer.show(current(), state.outbox);
-  keepSoon();
-}
-
-function join(room) {
-  state.left.delete(key("room", written(room)));
-  state.opening = room;
-  return request({ type: "join", room, ref: OPEN });
-}
-
-function add(c, m) {
-  m.mine ??= mine(m);
-  if (!c.add(m)) return;
-  const seen = c.key === state.current && !document.hidden;
-  if (!seen && !m.mine) {
-    if (c.unread++ === 0) c.firstUnread = m;
-    view.mark("lists");
-  }
-  if (c.key !== state.current) return;
-  if (seen && !m.mine) view.heard(m);
-  view.mark("talk", "typing");
-}
-
-// confirmed removes a message from the outbox that has been published.
-function confirmed(m) {
-  if (!m.ref || !mine(m) || !state.outbox.heard(m.ref)) return;
-  changed("talk");
-}
-
-function said(c, m) {
-  if (!m.ref && mine(m)) state.outbox.echoed(c.key, m.text);
-  confirmed(m);
-  add(c, m);
-}
-
-// beginning restores what a reload has interrupted, and returns the rooms to join after a login. The
-// conversation of the address is shown.
-function beginning() {
-  resume();
-  const kept = stored("sluice.open");
-  kept?.privates.forEach(({ name, uid }) => conversation("private", name, uid));
-  const wanted = address.now();
-  const rooms = state.form ? [view.wantedRoom()] : [];
-  if (wanted?.kind === "private" && !own(wanted.name)) {
-    show(state.conversations.get(wanted.key) ?? conversation("private", wanted.name), true);
-  } else {
-    state.opening = rooms[0] ?? (wanted?.kind === "room" ? wanted.name : kept?.rooms[0]) ?? null;
-    if (state.opening) rooms.push(state.opening);
-  }
-  return [...rooms, ...kept?.rooms ?? []];
-}
-
-// rejoin joins the rooms that are due, not faster than the server allows.
-let rejoining;
-function rejoin() {
-  clearTimeout(rejoining);
-  [...state.due].forEach((room, i) => setTimeout(() => {
-    if (state.due.has(room)) request({ type: "join", room, ref: room === state.opening ? OPEN : REJOIN });
-  }, i < BURST ? 0 : (i - BURST + 1) * PACE));
-}
-
-const on = {
-  welcome(e) {
-    const first = !state.entered;
-    if (!first && e.uid !== state.uid) state.outbox.renamed();
-    Object.assign(state, { name: e.name, key: e.key, uid: e.uid, loggedIn: true, entered: true });
-    hold(e.token);
-    state.due = new Set(first ? beginning() : []);
-    if (current()?.kind === "room") state.due.add(current().name);
-    for (const c of state.conversations.values()) if (c.kind === "room") state.due.add(c.name);
-    rejoin();
-    request({ type: "rooms" });
-    view.entered(first);
-    view.connection({ state: navigator.onLine ? "connected" : "offline" });
-    state.outbox.online();
-    changed();
-  },
-  history(e) {
-    const k = key("room", e.room);
-    if (state.opening) state.left.delete(k);
-    if (state.left.has(k)) return request({ type: "leave", room: e.room, ref: LEAVE });
-    const c = conversation("room", e.room);
-    c.ready = true;
-    state.due.delete(c.name);
-    for (const m of e.messages ?? []) {
-      m.mine = mine(m);
-      confirmed(m);
-    }
-    c.past(e.messages ?? []);
-    remember();
-    state.outbox.next();
-    changed("lists", "talk");
-  },
-  users(e) {
-    const c = state.conversations.get(key("room", e.room));
-    if (!c) return;
-    c.users = new Map(e.users?.map((name, i) => [e.uids?.[i] ?? name, name]));
-    if (e.ref === OPEN || !state.current && !state.absent) arrived(c);
-    changed("head", "lists", "people");
-  },
-  rooms(e) {
-    state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count]));
-    view.mark("lists");
-  },
-  joined(e) {
-    if (!mine(e)) moved(e, (c) => c.came(e.uid ?? e.name, e.name, e.time));
-  },
-  left(e) {
-    if (!mine(e)) moved(e, (c) => c.went(e.uid ?? e.name, e.name, e.time));
-  },
-  message(e) {
-    confirmed(e);
-    const c = state.conversations.get(key("room", e.room));
-    if (c) said(c, e); // otherwise the user has left the room
-  },
-  private(e) {
-    const [name, uid] = mine(e) ? [e.to, e.toUid] : [e.from, e.uid];
-    const known = state.conversations.has(key("private", uid));
-    said(conversation("private", name, uid), e);
-    if (!known) {
-      remember();
-      view.mark("lists");
-    }
-  },
-  // A message that was sent again had been published before.
-  sent(e) {
-    const item = state.outbox.heard(e.ref);
-    const c = item && state.conversations.get(item.key);
-    if (c) add(c, { from: state.name, uid: state.uid, text: item.text, id: e.id, time: e.time });
-    changed("talk");
-  },
-  typing(e) {
-    const c = state.conversations.get(key("room", e.room));
-    if (!c) return;
-    const uid = e.uid ?? e.from;
-    c.silent(uid);
-    c.typing.set(uid, { name: e.from, timer: setTimeout(() => { c.silent(uid); view.mark("typing"); }, 4000) });
-    view.mark("typing");
-  },
-  pong(e) { if (e.token) hold(e.token); },
-  // No worker has received the request. The connection stays open.
-  "sluice.refused"() {
-    if (state.loggedIn) {
-      if (!state.outbox.unreceived()) view.toast("The chat does not answer.");
-      return changed("talk");
-    }
-    view.waiting("The chat does not answer: trying again.");
-    if (state.entered) view.connection({ state: "no answer" });
-    loginSoon();
-  },
-  error(e) {
-    if (state.outbox.refused(e)) return changed("talk", "lists");
-    if (e.ref === TYPING || e.ref === LEAVE) return;
-    if (e.ref === OPEN) return refused(e);
-    if (e.ref === REJOIN && e.code === "slow_down") {
-      clearTimeout(rejoining);
-      rejoining = setTimeout(rejoin, 1500);
-      return;
-    }
-    if (state.loggedIn && e.code !== "name_taken") view.toast(sentence(e.text));
-    else if (e.code === "slow_down" || e.code === "try_again") loginSoon();
-    else nameless(e);
-  },
-};
-
-// nameless handles the refusal of a name. Who has been in the chat may take another name, and keeps
-// everything.
-function nameless({ code, text }) {
-  state.loggedIn = false;
-  state.lost ||= state.key;
-  if (!state.entered) {
-    socket.close();
-    return view.refused(state.name, sentence(text));
-  }
-  if (code === "login_timeout") return; // the connection ends, and the next one tries again
-  state.outbox.offline();
-  view.connection({ state: "no name" });
-  view.askName(sentence(text));
-  view.mark("talk");
-}
-
-// moved handles a person who has joined or left.
-function moved(e, change) {
-  const c = state.conversations.get(key("room", e.room));
-  if (!c) return;
-  change(c);
-  view.mark("lists");
-  if (c.key === state.current) view.mark("head", "people", "talk", "typing");
-}
-
-// arrived shows a room that was joined to be shown.
-function arrived(c) {
-  state.opening = null;
-  view.joined(c.name);
-  open(c.key);
-}
-
-// refused handles the refusal of such a join.
-function refused(e) {
-  const room = state.opening;
-  if (e.code === "slow_down" && room) return setTimeout(() => { if (state.opening === room) join(room); }, 500);
-  state.opening = null;
-  const c = room && state.conversations.get(key("room", written(room)));
-  if (c?.ready) return arrived(c); // only the list of people is missing
-  view.joinError(sentence(e.text));
-  if (!state.current) view.toast(sentence(e.text));
-  changed();
-}
-
-socket.addEventListener("open", () => {
-  state.loggedIn = false;
-  clearTimeout(retry);
-  login();
-});
-socket.addEventListener("replaced", () => logout("You have joined the chat in another window."));
-socket.addEventListener("state", (e) => {
-  if (e.detail.state === "connecting" || e.detail.state === "waiting") {
-    state.loggedIn = false;
-    for (const c of state.conversations.values()) if (c.kind === "room") c.ready = false;
-    state.outbox.offline();
-    view.mark("talk");
-  }
-  const loggingIn = e.detail.state === "connected" && state.entered && !state.loggedIn;
-  view.connection(loggingIn ? { state: "connecting" } : e.detail);
-});
-socket.addEventListener("message", (e) => on[e.detail.type]?.(e.detail));
-
-// show makes a conversation the current one. replace means that the address takes the place of the
-// present one in the browser's history.
-function show(c, replace) {
-  const before = current();
-  if (before && before !== c) before.newFrom = null;
-  state.current = c.key;
-  state.absent = null;
-  if (c.unread > 0) {
-    c.newFrom = c.firstUnread;
-    c.unread = 0;
-    if (before === c) talk.anew();
-  }
-  address.show(c, replace);
-}
-
-function open(k) {
-  show(state.conversations.get(k), false);
-  view.opened();
-  remember();
-  changed();
-}
-
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return keep();
+function leave() {
   const c = current();
-  if (c?.unread > 0) {
-    show(c);
-    changed();
+  if (!c) return;
+  if (c.kind === "room") {
+    state.left.add(c.key);
+    state.due.delete(c.name);
+    state.outbox.abandon(c.key);
+    request({ type: "leave", room: c.name, ref: LEAVE });
+  } else {
+    state.hidden.set(c.key, c.last);
   }
-});
-addEventListener("pagehide", keep);
+  session.gone(c);
+  request({ type: "rooms" });
+  view.toast(c.kind === "room" ? t.left(c.title) : t.hidden(c.title), t.undo, () => {
+    if (!state.conversations.has(c.key)) state.conversations.set(c.key, c);
+    state.hidden.delete(c.key);
+    if (c.kind !== "room") return open(c.key);
+    c.ready = false;
+    session.join(c.name);
+  });
+}
 
-address.listen((place) => {
-  drawers.close({ back: false, focus: false });
-  if (!state.entered) {
-    if (place?.kind === "room") view.wantRoom(place.name);
-    return;
-  }
-  if (!place || place.key === state.current) return;
-  const known = state.conversations.get(place.key) ?? (place.kind === "private" && !own(place.name) && conversation("private", place.name));
-  if (known) return open(known.key);
-  if (place.kind === "room") Object.assign(state, { current: null, absent: place });
-  changed();
-});
-
-drawers.handlers({ opened: address.drawerOpened, closed: address.drawerClosed });
-
-view.start(state, {
-  login(name) {
+const handlers = {
+  login(name, password) {
     state.name = name;
     state.form = true;
+    session.withPassword(password);
     socket.open();
   },
-  rename(name) {
-    state.name = name;
-    if (socket.connected) login();
-    else socket.now();
+  cancel() { socket.close(); },
+  rename: session.rename,
+  logout() { session.logout(t.loggedOut, true); },
+  takeBack() {
+    $("replaced").hidden = true;
+    socket.open();
   },
-  logout() { logout(""); },
   open,
   join(room) {
     const known = state.conversations.get(key("room", written(room)));
-    if (known) arrived(known);
-    else if (!join(room)) view.joinError("No connection: try again in a moment.");
+    if (known) {
+      search.joined();
+      return session.arrived(known);
+    }
+    if (session.join(room)) return true;
+    view.joinError(t.sorry);
+    return false;
   },
   talk(uid, name) {
     if (uid !== state.uid) open(conversation("private", name, uid).key);
   },
-  leave() {
+  leave,
+  copyLink() { clip(location.href.split("#")[0] + address.of(current()), t.linkCopied); },
+  mute() {
     const c = current();
-    if (!c) return;
-    if (c.kind === "room") {
-      state.left.add(c.key);
-      state.due.delete(c.name);
-      state.outbox.abandon(c.key);
-      request({ type: "leave", room: c.name, ref: LEAVE });
-    }
-    state.conversations.delete(c.key);
-    state.current = null;
-    remember();
-    const next = state.conversations.values().next();
-    if (next.done) address.clear();
-    else show(next.value, true);
-    view.opened();
-    changed();
-    request({ type: "rooms" });
+    request({ type: "mute", ...c.where, off: c.muted });
   },
+  block() {
+    const { uid } = current();
+    request({ type: "block", uid, off: state.blocked.has(uid) });
+  },
+  refresh() { request({ type: "rooms" }); },
+};
+view.start(state, handlers);
+search.start(state, handlers);
+drawers.handlers({ opened: address.drawerOpened, closed: address.drawerClosed });
+me.handlers({
+  changeName() { view.askName(""); },
+  logout: handlers.logout,
+  help: search.help,
+  refused() { view.toast(t.notifyRefused); },
+  kept: () => state.kept,
+  password() { $("password").showModal(); },
+  setPassword(password, old) { return request({ type: "password", password, old }); },
 });
 
 // inBox wraps an action in the text box or the messages of the current conversation.
@@ -408,31 +106,166 @@ const inBox = (f) => (...args) => {
 };
 
 composer.handlers({
-  typed: (text) => {
+  typed(text) {
     const c = current();
     if (!c) return;
     state.outbox.typed(c, text);
     composer.show(c, state.outbox);
-    keepSoon();
+    session.keepSoon();
   },
   say: inBox((c, text) => state.outbox.say(c, text)),
   typing() {
     const c = current();
     if (c?.kind === "room") request({ type: "typing", room: c.name, ref: TYPING });
   },
+  editLast() {
+    const m = current()?.messages.findLast((m) => m.mine && can(m).edit);
+    if (m) message.edit(m);
+    return m !== undefined;
+  },
+  stop: inBox((c) => {
+    state.outbox.unedit(c.key);
+    state.outbox.draft(c.key).reply = null;
+  }),
+});
+
+// can tells what the user can do with a message.
+function can(m) {
+  const numbered = state.kept && m.seq > 0;
+  const young = numbered && m.mine === true && !m.deleted && Date.now() - m.time < EDITABLE;
+  return { react: numbered, reply: numbered, quote: !numbered, copy: true, edit: young, delete: young };
+}
+
+// The actions with a message.
+const message = {
+  can,
+  message: (id) => current()?.messages.find((m) => m.id === id),
+  copy(m) { clip(m.text, t.copied); },
+  quote: inBox((c, m) => {
+    const d = state.outbox.draft(c.key), quoted = m.text.split("\n").map((line) => "> " + line).join("\n") + "\n";
+    state.outbox.typed(c, d.text ? d.text.trimEnd() + "\n" + quoted : quoted);
+    $("say-text").focus();
+  }),
+  reply: inBox((c, { id, seq, from, text }) => {
+    state.outbox.unedit(c.key);
+    state.outbox.typed(c, state.outbox.draft(c.key).text);
+    state.outbox.draft(c.key).reply = { id, seq, from, text: text.slice(0, 200) };
+    $("say-text").focus();
+  }),
+  edit: inBox((c, m) => {
+    state.outbox.edit(c, m);
+    $("say-text").focus();
+  }),
+  delete(m) {
+    $("delete-text").textContent = m.text;
+    $("delete-yes").onclick = () => {
+      $("delete").close();
+      request({ type: "delete", ...current().where, seq: m.seq });
+    };
+    $("delete").showModal();
+  },
+  reactWith(m, emoji) {
+    const mine = m.reactions?.some((r) => r.emoji === emoji && r.uids.includes(state.uid)) === true;
+    message.react(m, emoji, mine);
+  },
+  react(m, emoji, off) { request({ type: "react", ...current().where, seq: m.seq, emoji, off }); },
+};
+actions.handlers(message);
+row.handlers({
+  copy(text) { clip(text, t.copied); },
+  react: message.react,
+  nameOf,
+  jump(id) { talk.go(id); },
 });
 
 talk.handlers({
   sendAgain: inBox((c, ref) => { state.outbox.sendAgain(ref); $("say-text").focus(); }),
   putBack: inBox((c, ref) => { state.outbox.putBack(ref); $("say-text").focus(); }),
   discard: inBox((c, ref) => { state.outbox.discard(ref); $("say-text").focus(); }),
+  older: session.older,
+});
+
+socket.addEventListener("open", () => {
+  state.loggedIn = false;
+  session.login();
+});
+socket.addEventListener("replaced", () => {
+  state.loggedIn = false;
+  state.outbox.offline();
+  if (state.entered) view.replaced();
+  changed("talk");
+});
+socket.addEventListener("state", (e) => {
+  const { state: now } = e.detail;
+  if (now === "connecting" || now === "waiting") {
+    state.loggedIn = false;
+    for (const c of state.conversations.values()) {
+      if (c.kind === "room") c.ready = false;
+      c.asking = false;
+    }
+    state.outbox.offline();
+    view.mark("talk");
+  }
+  view.connection(now === "connected" && state.entered && !state.loggedIn ? { state: "connecting" } : e.detail);
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return session.keep();
+  const c = current();
+  if (c?.unread > 0) {
+    session.show(c);
+    changed();
+  }
+});
+addEventListener("pagehide", session.keep);
+
+address.listen((place) => {
+  drawers.close({ back: false, focus: false });
+  if (!state.entered) {
+    if (place?.kind === "room") view.wantRoom(place.name);
+    return;
+  }
+  if (!place || place.key === state.current) return;
+  const known = state.conversations.get(place.key) ??
+    (place.kind === "private" && !own(place.name) && conversation("private", place.name));
+  if (known) return open(known.key);
+  if (place.kind === "room") Object.assign(state, { current: null, absent: place });
+  changed();
+});
+
+// beside opens the conversation above or below the current one.
+function beside(step) {
+  const all = [...$("rooms").children, ...$("privates").children].map((li) => li.dataset.conversation);
+  const to = all[(all.indexOf(state.current) + step + all.length) % all.length];
+  if (to) open(to);
+}
+
+addEventListener("keydown", (e) => {
+  if ($("app").hidden) return;
+  const pressed = (e.ctrlKey || e.metaKey ? "Ctrl+" : "") + (e.altKey ? "Alt+" : "") +
+    (e.shiftKey && e.key.length === 1 ? "Shift+" : "") + (e.key.length === 1 ? e.key.toUpperCase() : e.key);
+  const shortcut = {
+    F6: () => view.pane(e.shiftKey ? -1 : 1), "Ctrl+K": search.browse, "Ctrl+/": search.help,
+    "Ctrl+Shift+F": search.open,
+    "Alt+ArrowUp": () => beside(-1), "Alt+ArrowDown": () => beside(1),
+  }[pressed];
+  if (shortcut) {
+    e.preventDefault();
+    shortcut();
+  } else if (e.key === "Escape" && !menu.isOpen() && !document.querySelector("dialog[open]")) {
+    drawers.close();
+    if ($("search").contains(document.activeElement)) search.close();
+  }
 });
 
 const place = address.parse(location.hash);
 if (place?.kind === "room") view.wantRoom(place.name);
-const saved = sessionStorage.getItem("sluice.chat");
-if (saved) { // the page was reloaded
+view.wantName(localStorage.getItem("sluice.name") ?? "");
+const saved = sessionStorage.getItem("sluice.chat") ?? localStorage.getItem("sluice.chat");
+if (saved) { // the page was reloaded, or another window is logged in
   Object.assign(state, JSON.parse(saved));
   socket.open();
+} else {
+  $("login-button").disabled = false; // the page is ready
 }
 setInterval(() => { if (!document.hidden) request({ type: "rooms" }); }, 30000);

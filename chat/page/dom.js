@@ -22,8 +22,25 @@ export function attribute(e, name, value) {
   else if (e.getAttribute(name) !== value) e.setAttribute(name, value);
 }
 
-export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
-export const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+// copy puts a text into the clipboard, and reports whether the browser allows that. A page that was
+// loaded without TLS has no navigator.clipboard.
+export async function copy(text) {
+  try {
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else {
+      const box = element("textarea", "sr");
+      box.value = text;
+      const focus = document.activeElement;
+      document.body.append(box);
+      box.select();
+      const done = document.execCommand("copy");
+      box.remove();
+      focus?.focus();
+      return done;
+    }
+    return true;
+  } catch { return false; }
+}
 
 export function hue(name) {
   let h = 7;
@@ -31,8 +48,14 @@ export function hue(name) {
   return h % 12;
 }
 
+// initials returns one or two letters.
+function initials(name) {
+  const words = name.split(/[\s_.-]+/).filter(Boolean), first = [...words[0] ?? "?"];
+  return ((first[0] ?? "") + (words.length > 1 ? [...words.at(-1)][0] : first[1] ?? "")).toUpperCase();
+}
+
 export function avatar(name) {
-  const e = element("span", "avatar hue-" + hue(name), [...name][0]?.toUpperCase() ?? "?");
+  const e = element("span", "avatar hue-" + hue(name), initials(name));
   e.setAttribute("aria-hidden", "true");
   return e;
 }

@@ -39,10 +39,23 @@ export function close({ back = true, focus = true } = {}) {
   if (back) act.closed();
 }
 
+// On a large screen the button hides and shows the list of people.
+function people() {
+  if (medium.matches) return open("people");
+  const shown = !$("app").classList.toggle("no-people");
+  $("open-users").setAttribute("aria-expanded", String(shown));
+}
+
 for (const [id, opener] of Object.entries(openers)) {
-  $(opener).onclick = () => open(id);
+  $(opener).onclick = () => id === "people" ? people() : open(id);
   $(id).querySelector(".close").onclick = () => close();
 }
 $("shade").onclick = () => close();
 narrow.addEventListener("change", () => { if (current === "sidebar") close(); });
-medium.addEventListener("change", () => { if (current === "people") close(); });
+const expanded = () => $("open-users").setAttribute("aria-expanded",
+  String(!medium.matches && !$("app").classList.contains("no-people")));
+medium.addEventListener("change", () => {
+  if (current === "people") close();
+  expanded();
+});
+expanded();

@@ -5,6 +5,7 @@ const FIRST = 500, LAST = 15000;       // ms, of the backoff
 const OPEN = 10000;                    // ms until a connection must be open
 const PING = 25000, PATIENCE = 20000;  // ms between pings, and until an answer: a gateway may queue a request for 10 s
 const IMPATIENCE = 6000;               // ms until an answer while something is unanswered
+const END = 5000;                      // ms for which a connection waits for the server to close it
 const ALIVE = "alive";                 // ref of pings
 
 export class Socket extends EventTarget {
@@ -55,6 +56,14 @@ export class Socket extends EventTarget {
   close() {
     this.#drop();
     this.#state("closed");
+  }
+
+  // end sends a last request, after which the server closes the connection.
+  end(doc) {
+    const ws = this.#ws;
+    if (!this.send(doc)) return;
+    this.#ws = null;
+    setTimeout(() => ws.close(), END);
   }
 
   #drop() {

@@ -2,87 +2,172 @@
 // what has changed is drawn.
 
 import { told } from "./conversation.js";
-import { $, avatar, element, fill, hue, plural, set } from "./dom.js";
+import { $, avatar, element, fill, set } from "./dom.js";
+import { date, row } from "./row.js";
+import { t } from "./texts.js";
 
 const NEAR = 60;               // distance from the end, in pixels, within which the view follows new messages
+const EARLY = 400;             // distance from the beginning within which older messages are asked for
 const GROUPED = 5 * 60 * 1000; // ms within which messages of one author are shown as one group
+const BLOCK = 40;              // messages are in blocks, so that the browser can skip those that are out of sight
 
 const list = $("messages"), talk = $("talk"), toEnd = $("to-end");
-const { hourCycle } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
-const clock = new Intl.DateTimeFormat("en", { hour: "numeric", minute: "2-digit", hourCycle });
-const day = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
-const full = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "short", hourCycle });
 
 let act = {};
 export function handlers(h) { act = h; }
 
-// What is drawn now: the conversation's key, and each message with its elements.
-let key = null;
+// What is drawn now: the conversation, and each message with its elements.
+let shown = null;
 let drawn = [];
-
+let look = {};        // how messages are drawn: see row
 let following = true; // whether the view is at the end and stays there
 let missed = 0;       // messages that have arrived since it is not
 
-export function draw(c, rows, me) { // me: {name, uid}
-  const switched = key !== (c?.key ?? null);
-  if (switched) {
-    talk.replaceChildren();
-    drawn = [];
-    key = c?.key ?? null;
-    following = true;
-    missed = 0;
-  }
+export function draw(c, rows, me) {
+  const switched = shown !== (c ?? null);
+  look = { me: me.uid, blocked: me.blocked, find: (name) => me.own(name) ? me.uid : c.find(name) };
+  if (switched) change(c);
   const fresh = c ? update(c) : [];
   const ownBefore = $("outbox").lastElementChild?.dataset.conversation;
-  unconfirmed(rows, c?.messages.at(-1), me);
+  unconfirmed(rows, c?.messages.findLast((m) => m.kind !== "notice"), me);
   const own = $("outbox").lastElementChild;
-  const empty = c && c.messages.length + rows.length === 0;
-  set($("empty"), "hidden", !empty);
-  if (empty) set($("empty"), "textContent", c.kind === "room" ? `No messages yet. Everybody can enter ${c.title}.` : `No messages yet. Only you and ${c.name} read this conversation.`);
+  beginning(c, rows);
   if (own && own.dataset.conversation !== ownBefore) following = true; // just written
-  const first = switched && c?.newFrom && talk.querySelector(".new");
-  if (first) {
-    list.scrollTop = list.scrollHeight;
-    const above = list.getBoundingClientRect().top + list.clientHeight / 4 - first.getBoundingClientRect().top;
-    if (above > 0) list.scrollTop -= above;
-    following = atEnd();
-  } else if (following) {
-    toTheEnd();
-  } else {
-    missed += fresh.filter((m) => m.kind !== "notice" && !m.mine).length;
+  if (switched && c && position(c)) following = atEnd();
+  else if (following) toTheEnd();
+  else missed += fresh.filter((m) => m.kind !== "notice" && !m.mine).length;
+  button();
+  if (switched) requestAnimationFrame(early);
+}
+
+// change empties the list for another conversation, and remembers where the reader of this one was.
+function change(c) {
+  if (shown) shown.place = following ? null : here();
+  talk.replaceChildren();
+  drawn = [];
+  shown = c ?? null;
+  following = true;
+  missed = 0;
+}
+
+// here returns the first message that is visible and its distance from the top.
+function here() {
+  const top = list.getBoundingClientRect().top;
+  for (const { m, items } of drawn) {
+    const box = items.at(-1).getBoundingClientRect();
+    if (m.id && box.bottom > top && box.height > 0) return { id: m.id, offset: box.top - top };
   }
-  set(toEnd, "hidden", following || missed === 0);
-  if (missed > 0) set(toEnd, "textContent", plural(missed, "new message", "new messages") + " ↓");
+  return null;
+}
+
+// position shows the first new message or, if there is none, what was visible before. It reports
+// whether there is something to show.
+function position(c) {
+  const first = c.newFrom && talk.querySelector(".new"), at = !first && c.place && find(c.place.id);
+  if (!first && !at) return false;
+  list.scrollTop = list.scrollHeight;
+  const wanted = first ? list.clientHeight / 4 : c.place.offset;
+  const above = (first || at).getBoundingClientRect().top - list.getBoundingClientRect().top - wanted;
+  if (above < 0) list.scrollTop += above;
+  return true;
+}
+
+const find = (id) => drawn.find(({ m }) => m.id === id)?.items.at(-1);
+
+// go shows a message in the middle, and reports whether it is there.
+export function go(id) {
+  const li = find(id);
+  if (!li) return false;
+  following = false;
+  li.scrollIntoView({ block: "center" });
+  li.classList.remove("flash");
+  void li.offsetWidth; // so that the animation begins anew
+  li.classList.add("flash");
+  button();
+  return true;
+}
+
+export const rowOf = find;
+
+// beginning draws what is above the first message.
+function beginning(c, rows) {
+  const empty = $("beginning");
+  set(empty, "hidden", !c || c.more);
+  set($("older"), "hidden", !c?.more);
+  if (!c || c.more) return;
+  set($("beginning-title"), "textContent", c.kind === "room" ? t.beginning(c.title) : t.beginningWith(c.name));
+  const nothing = c.messages.length + rows.length === 0;
+  const room = nothing ? t.roomEmpty : t.roomKept;
+  set($("beginning-what"), "textContent", c.kind === "private" ? t.privateEmpty(c.name) : room);
+  const sign = $("beginning-sign"), of = c.kind === "room" ? "#" : c.name;
+  if (sign.dataset.of === c.key) return;
+  sign.dataset.of = c.key;
+  sign.replaceChildren(c.kind === "room" ? element("span", "avatar hash", of) : avatar(of));
 }
 
 // anew makes the next draw draw everything.
-export function anew() { key = undefined; }
+export function anew() {
+  if (shown) shown.place = null;
+  shown = undefined;
+  drawn = [];
+}
 
-// update draws the messages that are not drawn yet, and returns them.
+// update draws the messages that are not drawn yet or have changed, and returns the new ones at the
+// end.
 function update(c) {
   const { messages } = c;
-  const cut = drawn.findIndex(({ m }) => m === messages[0]);
-  const redraw = cut > 0;
-  if (cut !== 0) for (const { items } of drawn.splice(0, cut < 0 ? drawn.length : cut)) remove(items);
+  const cut = drawn.findIndex(({ m }) => m === messages[0] || m.id && m.id === messages[0]?.id);
+  if (cut > 0) { // the oldest ones are no longer there
+    for (const { items } of drawn.splice(0, cut)) remove(items);
+    redraw(0, messages[0], undefined, false);
+  } else if (cut < 0 && drawn.length > 0) {
+    const older = messages.indexOf(drawn[0].m);
+    if (older > 0) prepend(c, older);
+    else for (const { items } of drawn.splice(0)) remove(items);
+  }
   let i = 0;
-  while (i < drawn.length && drawn[i].m === messages[i]) i++;
+  for (; i < drawn.length && i < messages.length; i++) {
+    if (drawn[i].m === messages[i]) continue;
+    if (!messages[i].id || drawn[i].m.id !== messages[i].id) break;
+    redraw(i, messages[i], messages[i - 1], c.newFrom === messages[i]);
+  }
   for (const { items } of drawn.splice(i)) remove(items);
   for (let j = i; j < messages.length; j++) {
     const m = messages[j], items = parts(m, messages[j - 1], c.newFrom === m);
     drawn.push({ m, items });
     append(items);
   }
-  if (redraw && i > 0) { // the first one has lost what was before it
-    const items = parts(messages[0], undefined, false);
-    drawn[0].items[0].before(...items);
-    remove(drawn[0].items);
-    drawn[0].items = items;
-  }
   return messages.slice(i);
 }
 
-// The messages are in blocks, so that the browser can skip those that are out of sight.
-const BLOCK = 40;
+function redraw(i, m, before, isNew) {
+  const items = parts(m, before, isNew);
+  drawn[i].items[0].before(...items);
+  remove(drawn[i].items);
+  drawn[i] = { m, items };
+}
+
+// prepend draws n older messages. What is visible stays where it is.
+function prepend(c, n) {
+  const place = here();
+  const added = c.messages.slice(0, n).map((m, i) => ({ m, items: parts(m, c.messages[i - 1], c.newFrom === m) }));
+  const blocks = [];
+  for (let i = n; i > 0; i -= BLOCK) {
+    const block = element("ol", "block");
+    block.append(...added.slice(Math.max(0, i - BLOCK), i).flatMap(({ items }) => items));
+    blocks.unshift(block);
+  }
+  talk.prepend(...blocks);
+  drawn.unshift(...added);
+  redraw(n, c.messages[n], c.messages[n - 1], c.newFrom === c.messages[n]);
+  if (list.scrollTop === 0) stay(place); // elsewhere the browser does so by itself
+}
+
+function stay(place) {
+  const li = place && find(place.id);
+  if (!li || following) return;
+  list.scrollTop += li.getBoundingClientRect().top - list.getBoundingClientRect().top - place.offset;
+}
 
 function append(items) {
   let block = talk.lastElementChild;
@@ -100,44 +185,31 @@ function remove(items) {
 
 function parts(m, before, isNew) {
   const items = [];
-  const date = new Date(m.time);
-  if (!before || new Date(before.time).toDateString() !== date.toDateString()) items.push(element("li", "day", day.format(date)));
-  if (isNew) items.push(element("li", "new", "New"));
+  const day = (ms) => new Date(ms).toDateString();
+  if (!before || day(before.time) !== day(m.time)) items.push(element("li", "day", date(m.time)));
+  if (isNew) items.push(element("li", "new", t.newDivider(Math.max(1, shown.newCount))));
   if (m.kind === "notice") items.push(element("li", "notice", told(m)));
-  else items.push(row(m, items.length === 0 && follows(m, before)));
+  else if (look.blocked.has(m.uid)) items.push(element("li", "notice", t.blockedText));
+  else items.push(row(m, items.length === 0 && follows(m, before), look));
   return items;
 }
 
-const follows = (m, before) => before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED;
-
-function row(m, grouped) {
-  const li = element("li", "message" + (grouped ? " grouped" : "") + (m.mine ? " mine" : ""));
-  const date = new Date(m.time);
-  const time = element("time", "", clock.format(date));
-  time.dateTime = date.toISOString();
-  time.title = full.format(date);
-  const head = element("div", "head"); // of a message that follows another one only screen readers see the name
-  head.append(element("bdi", grouped ? "sr" : "from hue-" + hue(m.from), m.from), " ", time);
-  if (!grouped) li.append(avatar(m.from));
-  const text = element("p", "text", m.text);
-  text.dir = "auto"; // right-to-left scripts
-  li.append(head, text);
-  return li;
-}
+const follows = (m, before) => before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED &&
+  !m.reply;
 
 // unconfirmed draws the messages that are sent and not confirmed, and those that were not delivered.
 function unconfirmed(rows, before, me) {
   let last = before;
-  const list = rows.map((r) => {
-    const m = { from: me.name, uid: me.uid, mine: true, text: r.text, time: r.time };
-    const grouped = follows(m, last);
+  const all = rows.map((r) => {
+    const m = { from: me.name, uid: me.uid, mine: true, text: r.text, time: r.time, reply: r.reply };
+    const grouped = Boolean(follows(m, last));
     last = m;
     return { ...r, m, grouped, key: r.key + (grouped ? "" : "+") };
   });
-  fill($("outbox"), list, ({ m, grouped, key: ref }) => {
-    const li = row(m, grouped);
+  fill($("outbox"), all, ({ m, grouped, key: ref }) => {
+    const li = row(m, grouped, look);
     const buttons = element("span", "buttons");
-    for (const [label, done] of [["Send again", "sendAgain"], ["Edit", "putBack"], ["Delete", "discard"]]) {
+    for (const [label, done] of [[t.sendAgain, "sendAgain"], [t.edit, "putBack"], [t.delete, "discard"]]) {
       const button = element("button", "quiet " + done, label);
       button.type = "button";
       button.onclick = () => act[done](ref.replace("+", ""));
@@ -167,26 +239,34 @@ function toTheEnd() {
   set(toEnd, "hidden", true);
 }
 
+function button() {
+  set(toEnd, "hidden", following || missed === 0);
+  if (missed > 0) set(toEnd, "textContent", t.newMessages(missed) + " ↓");
+}
+
+// early asks for older messages when the reader is near the beginning.
+function early() {
+  if (shown?.more && list.scrollTop < EARLY) act.older(shown);
+}
+
 // A reader at the end stays there when the box below grows, the keyboard of a phone opens, or the
-// browser learns how high the messages are. A scroll event without a change of the heights is the
-// reader's.
-let heights = "";
+// browser learns how high the messages are. Only a reader scrolls up and is not at the end then.
+let top = 0, height = 0;
 list.onscroll = () => {
-  const now = list.clientHeight + " " + list.scrollHeight;
   if (atEnd()) {
     following = true;
     missed = 0;
     set(toEnd, "hidden", true);
-  } else if (now === heights) {
+  } else if (list.scrollTop < top && list.clientHeight === height) {
     following = false;
   }
-  heights = now;
+  top = list.scrollTop;
+  height = list.clientHeight;
+  early();
 };
-list.addEventListener("wheel", (e) => { if (e.deltaY < 0 && list.scrollTop > 0) following = false; }, { passive: true });
-const observer = new ResizeObserver(() => {
-  if (following) list.scrollTop = list.scrollHeight;
-  heights = list.clientHeight + " " + list.scrollHeight;
-});
+list.addEventListener("wheel", (e) => { if (e.deltaY < 0 && list.scrollTop > 0) following = false; },
+  { passive: true });
+const observer = new ResizeObserver(() => { if (following) list.scrollTop = list.scrollHeight; });
 for (const e of [list, talk, $("outbox")]) observer.observe(e);
 toEnd.onclick = () => {
   toTheEnd();

@@ -2,11 +2,12 @@
 // no frames: only its title is kept up to date.
 
 import { room as written } from "./conversation.js";
-import { $, attribute, avatar, element, fill, narrow, plural, roving, set } from "./dom.js";
+import { $, attribute, avatar, element, narrow, set } from "./dom.js";
 import * as drawers from "./drawers.js";
+import * as lists from "./lists.js";
+import * as menu from "./menu.js";
 import * as talk from "./talk.js";
-
-const LARGE = 100, SELDOM = 500; // people from which on the list is drawn seldom, and ms between two times
+import { t } from "./texts.js";
 
 let act = {};
 let state = null;
@@ -15,9 +16,13 @@ let state = null;
 export function start(s, handlers) {
   state = s;
   act = handlers;
+  lists.start(s, handlers, () => mark("people"));
 }
 
-const parts = { head, lists, people, talk: messages, typing };
+const parts = {
+  head, lists: conversations, people: lists.people, typing,
+  talk: (c) => talk.draw(c, c ? state.outbox.rows(c.key) : [], state),
+};
 const marked = new Set();
 let frame = 0;
 
@@ -43,14 +48,16 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && ma
 
 export const wantedRoom = () => $("login-room").value.trim() || "lobby";
 export const wantRoom = (room) => { $("login-room").value = room; };
+export const wantName = (name) => { $("login-name").value ||= name; };
 
 // entered shows the page after a login: the first one, or one on a new connection or with a new name.
 export function entered(first) {
   $("login").hidden = true;
   $("app").hidden = false;
   $("rename").hidden = true;
+  $("replaced").hidden = true;
   set($("me"), "textContent", state.name);
-  $("me").title = state.name;
+  $("me-button").title = state.name;
   if ($("me-avatar").dataset.of !== state.name) {
     $("me-avatar").replaceWith(Object.assign(avatar(state.name), { id: "me-avatar" }));
     $("me-avatar").dataset.of = state.name;
@@ -58,12 +65,19 @@ export function entered(first) {
   if (first) focusBox();
 }
 
-// askName asks for another name, because the present one is refused.
+// askName asks for another name. why is empty if the user wants one.
 export function askName(why) {
-  set($("rename-why"), "textContent", why);
+  set($("rename-why"), "textContent", why || t.renameWhy);
+  $("rename").classList.toggle("refused", why !== "");
   if (!$("rename").hidden) return;
   $("rename-name").value = state.name;
   $("rename").hidden = false;
+  drawers.close();
+  if (!why) $("rename-name").select();
+}
+
+export function replaced() {
+  $("replaced").hidden = false;
   drawers.close();
 }
 
@@ -72,21 +86,28 @@ export function leave(why) {
   $("app").hidden = true;
   $("login").hidden = false;
   $("rename").hidden = true;
+  $("replaced").hidden = true;
+  $("toast").hidden = true;
   loginError(why);
-  document.title = "sluice chat";
+  document.title = t.app;
+  for (const id of ["talk", "outbox", "rooms", "privates", "users"]) $(id).replaceChildren();
+  $("people-count").dataset.of = "";
   talk.anew();
 }
 
-// refused tells why a login was refused. The name stays for correction.
-export function refused(name, why) {
+// refused tells why a login was refused. The name stays for correction. secret means that the name
+// is protected by a password.
+export function refused(name, why, secret) {
   $("login-name").value ||= name;
-  loginError(why);
+  if (secret) for (const id of ["login-password", "login-password-label"]) $(id).hidden = false;
+  loginError(why, secret ? "login-password" : "login-name");
 }
 
-function loginError(why) {
+function loginError(why, field = "login-name") {
   $("login-error").textContent = why;
-  attribute($("login-name"), "aria-invalid", why ? "true" : null);
-  if (why && $("app").hidden) $("login-name").focus();
+  for (const id of ["login-name", "login-password"]) attribute($(id), "aria-invalid", why && id === field ? "true" :
+    null);
+  if (why && $("app").hidden) $(field).focus();
 }
 
 // focusBox moves the focus into the text box when the conversation is drawn. On a phone it would open
@@ -99,30 +120,44 @@ function focusBox() {
 
 let last = "";
 export function connection({ state: now, seconds }) {
-  const text = now === "waiting" ? `reconnecting in ${seconds} s` : now;
+  const word = t.states[now], text = typeof word === "function" ? word(seconds) : word;
   set($("pill"), "textContent", text);
   $("pill").dataset.state = now;
   const down = now !== "connected" && now !== "no name";
-  set($("offline"), "hidden", !down);
-  set($("offline"), "textContent", down ? `No connection: ${text}. What you write is sent when the connection is back.` : "");
+  set($("offline"), "hidden", !down || !$("replaced").hidden);
+  set($("offline"), "textContent", down ? t.down(text) : "");
   if (state.entered && (last === "connected") !== (now === "connected") && now !== "closed") {
-    $("connection").textContent = down ? "The connection is lost. The page reconnects by itself." : "Connected again."; // for screen readers, once
+    $("connection").textContent = down ? t.lost : t.back; // for screen readers, once
   }
   last = now;
-  $("login-button").disabled = now === "connecting" || now === "connected" || now === "offline";
-  set($("login-button"), "textContent", $("login-button").disabled ? "Connecting …" : "Enter");
-  if (now === "waiting") set($("login-error"), "textContent", `No connection: trying again in ${seconds} s.`);
+  const busy = ["connecting", "connected", "offline"].includes(now);
+  $("login-button").disabled = busy;
+  set($("login-button"), "textContent", busy ? t.connecting : t.enter);
+  set($("login-cancel"), "hidden", !busy && now !== "waiting");
+  for (const id of ["login-name", "login-room"]) $(id).readOnly = busy || now === "waiting";
+  if (now === "waiting") set($("login-error"), "textContent", t.retryIn(seconds));
   if (now === "connected") set($("login-error"), "textContent", "");
 }
 
 export function waiting(why) { set($("login-error"), "textContent", why); }
 
+// toast shows a short message and, if there is an action, a button for it.
 let toastTimer;
-export function toast(text) {
-  $("toast").textContent = text;
-  $("toast").hidden = false;
+export function toast(text, label, action) {
+  const box = $("toast");
+  box.replaceChildren(text);
+  if (label) {
+    const button = element("button", "", label);
+    button.type = "button";
+    button.onclick = () => {
+      box.hidden = true;
+      action();
+    };
+    box.append(button);
+  }
+  box.hidden = false;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { $("toast").hidden = true; }, 5000);
+  toastTimer = setTimeout(() => { box.hidden = true; }, label ? 10000 : 5000);
 }
 
 // heard announces new messages of the conversation that is shown to screen readers.
@@ -130,122 +165,55 @@ let unspoken = [], speaking = null;
 export function heard(m) {
   unspoken.push(m);
   speaking ??= setTimeout(() => {
-    $("spoken").textContent = unspoken.length > 3 ? plural(unspoken.length, "new message", "new messages")
-      : unspoken.map(({ from, text }) => `${from}: ${text}`).join("\n");
+    $("spoken").textContent = unspoken.length > 3 ? t.newMessages(unspoken.length)
+      : unspoken.map(({ from, text }) => t.heard(from, text)).join("\n");
     unspoken = [];
     speaking = null;
   }, 1000);
 }
 
+// title draws the title of the window and its icon, and returns how much is unread.
 function title() {
   let unread = 0;
-  for (const c of state.conversations.values()) unread += c.unread;
+  for (const c of state.conversations.values()) unread += c.muted ? c.mentions : c.unread;
   const c = state.conversations.get(state.current);
-  set(document, "title", (unread > 0 ? `(${unread}) ` : "") + (c ? c.title + " – " : "") + "sluice chat");
+  set(document, "title", (unread > 0 ? t.titleUnread(unread) : "") + (c ? c.title + " – " : "") + t.app);
+  attribute($("icon"), "href", $("icon").dataset[unread > 0 ? "unread" : "read"]);
   return unread;
 }
 
 function head(c) {
-  const { absent } = state;
-  set($("title"), "textContent", c?.title ?? (absent ? "# " + absent.name : ""));
+  const { absent } = state, room = c?.kind === "room";
+  set($("title"), "textContent", c?.title ?? (absent ? t.roomTitle(absent.name) : ""));
   set($("title"), "hidden", !c && !absent);
-  for (const id of ["leave", "say-form", "messages"]) set($(id), "hidden", !c);
-  set($("people"), "hidden", c?.kind !== "room");
-  set($("open-users"), "hidden", c?.kind !== "room");
+  for (const id of ["more", "open-search", "say-form", "messages"]) set($(id), "hidden", !c);
+  set($("people"), "hidden", !room);
+  set($("open-users"), "hidden", !room);
   set($("nothing"), "hidden", c !== undefined);
-  set($("nothing-text"), "textContent", absent ? "You are not in this room." : "No conversation is open. Choose a room in the list, or open a new one.");
+  set($("nothing-text"), "textContent", absent ? t.notIn : t.nothing);
+  set($("nothing-what"), "textContent", absent ? "" : t.nothingWhat);
   set($("nothing-join"), "hidden", !absent);
-  set($("nothing-join"), "textContent", absent ? "Join # " + absent.name : "");
-  set($("leave"), "textContent", c?.kind === "private" ? "Close" : "Leave");
-  set($("subtitle"), "textContent", !c ? "" : c.kind === "room" ? plural(c.users.size, "person", "people") : "private");
-  attribute($("messages"), "aria-label", c ? "Messages of " + c.title : "Messages");
+  set($("nothing-join"), "textContent", absent ? t.joinThis(absent.name) : "");
+  set($("leave"), "textContent", room ? t.leave : t.hide);
+  set($("mute"), "hidden", !state.kept);
+  set($("mute"), "textContent", c?.muted ? t.unmute : t.mute);
+  set($("block"), "hidden", !state.kept || room || !c?.uid);
+  set($("block"), "textContent", state.blocked.has(c?.uid) ? t.unblock : t.block);
+  set($("subtitle"), "textContent", !c ? "" : room ? t.people(c.users.size) : t.private);
+  set($("users-count"), "textContent", room ? String(c.users.size) : "");
+  attribute($("messages"), "aria-label", c ? t.messagesOf(c.title) : t.messages);
 }
 
-function lists() {
-  const all = [...state.conversations.values()];
-  const rooms = all.filter((c) => c.kind === "room"), mine = new Set(rooms.map((c) => c.name));
-  const others = [...state.counts].filter(([name]) => !mine.has(name)).slice(0, 30);
-  const privates = all.filter((c) => c.kind === "private");
-  const row = (c) => ({
-    key: c.key, label: c.title, at: c, count: c.kind === "room" ? c.users.size : undefined, unread: c.unread, current: c.key === state.current,
-    draft: c.key !== state.current && state.outbox.holds(c.key), failed: state.outbox.failures(c.key) > 0,
-  });
-  fill($("rooms"), [...rooms.map(row), ...others.map(([name, count]) => ({ key: "other:" + name, label: "# " + name, name, count }))], entry, update);
-  fill($("privates"), privates.map(row), entry, update);
-  tidy.forEach((f) => f());
-  set($("no-privates"), "hidden", privates.length > 0);
+function conversations() {
+  lists.conversations();
   const unread = title();
   set($("unread-total"), "hidden", unread === 0);
   set($("unread-total"), "textContent", unread > 99 ? "99+" : String(unread));
 }
 
-function entry(row) {
-  const li = element("li", row.at ? "" : "other");
-  const button = element("button");
-  button.type = "button";
-  button.tabIndex = -1;
-  button.title = row.label; // the label may be truncated
-  const number = element("span");
-  number.setAttribute("aria-hidden", "true");
-  button.append(element("span", "label", row.label), number, element("span", "sr"));
-  button.onclick = () => row.at ? act.open(row.key) : act.join(row.name);
-  li.append(button);
-  return li;
-}
-
-function update(li, { unread, current, count, draft, failed }) {
-  const button = li.firstChild, [, badge, spoken] = button.children;
-  set(badge, "className", unread ? "badge" : "count");
-  set(badge, "textContent", unread ? (unread > 99 ? "99+" : String(unread)) : String(count ?? ""));
-  li.classList.toggle("current", current === true);
-  li.classList.toggle("draft", draft === true);
-  li.classList.toggle("failed", failed === true);
-  attribute(button, "aria-current", current ? "true" : null);
-  const more = [unread && `${unread} unread`, count !== undefined && plural(count, "person", "people"), draft && "unsent text", failed && "not delivered"];
-  set(spoken, "textContent", more.filter(Boolean).map((w) => ", " + w).join(""));
-}
-
-const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-let peopleAt = 0, later = null;
-
-function people(c) {
-  if (c?.kind !== "room") return;
-  if (c.users.size > LARGE && Date.now() - peopleAt < SELDOM && $("people-count").dataset.of === c.key) {
-    later ??= setTimeout(() => { later = null; mark("people"); }, SELDOM);
-    return;
-  }
-  peopleAt = Date.now();
-  $("people-count").dataset.of = c.key;
-  set($("people-count"), "textContent", String(c.users.size));
-  const all = [...c.users].map(([uid, name]) => ({ key: uid, name, you: uid === state.uid }));
-  fill($("users"), all.sort((a, b) => b.you - a.you || order.compare(a.name, b.name)), person);
-  tidy.forEach((f) => f());
-}
-
-function person({ key: uid, name, you }) {
-  const li = element("li");
-  const button = element("button");
-  button.type = "button";
-  button.tabIndex = -1;
-  button.dataset.name = button.title = name;
-  button.append(avatar(name), element("bdi", "label", name));
-  if (you) {
-    button.disabled = true;
-    button.append(element("span", "you", "(you)"));
-  }
-  button.onclick = () => act.talk(uid, name);
-  li.append(button);
-  return li;
-}
-
-function messages(c) {
-  talk.draw(c, c ? state.outbox.rows(c.key) : [], state);
-}
-
 function typing(c) {
-  const names = [...c?.typing.values() ?? []].map((t) => t.name);
-  set($("typing"), "textContent", names.length === 0 ? "" : names.length > 2 ? "Several people are typing …"
-    : names.join(" and ") + (names.length > 1 ? " are" : " is") + " typing …");
+  const names = [...c?.typing.values() ?? []].map((p) => p.name);
+  set($("typing"), "textContent", names.length === 0 ? "" : t.typing(names));
 }
 
 // joined clears the field if it has the name of the joined room. A refused name stays for correction.
@@ -266,31 +234,31 @@ export function opened() {
 }
 
 // pane moves the focus to the next pane.
-function pane(step) {
-  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"], ["people", '#users button[tabindex="0"]']]
+export function pane(step) {
+  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"],
+    ["people", '#users button[tabindex="0"]']]
     .filter(([id]) => $(id).checkVisibility({ visibilityProperty: true }) && !$(id).closest("[inert]"));
   const at = all.findIndex(([id]) => $(id).contains(document.activeElement));
   const [id, inner] = all[(at + step + all.length) % all.length];
   (inner && $(id).querySelector(inner) || $(id)).focus();
 }
 
-addEventListener("keydown", (e) => {
-  if (e.key === "Escape") drawers.close();
-  if (e.key === "F6" && !$("app").hidden) {
-    e.preventDefault();
-    pane(e.shiftKey ? -1 : 1);
-  }
-});
-
-const tidy = [roving($("rooms")), roving($("privates")), roving($("users"))];
 $("skip").onclick = () => $("say-text").focus();
-$("leave").onclick = () => act.leave();
+for (const id of ["leave", "copy-link", "mute", "block"]) {
+  $(id).onclick = () => {
+    menu.close($("more-menu"));
+    act[{ "copy-link": "copyLink" }[id] ?? id]();
+  };
+}
+menu.button($("more"), $("more-menu"));
 $("nothing-join").onclick = () => act.join(state.absent.name);
+$("replaced-here").onclick = () => act.takeBack();
 $("login-form").onsubmit = (e) => {
   e.preventDefault();
   loginError("");
-  act.login($("login-name").value.trim());
+  act.login($("login-name").value.trim(), $("login-password").value);
 };
+$("login-cancel").onclick = () => act.cancel();
 $("rename").onsubmit = (e) => {
   e.preventDefault();
   const name = $("rename-name").value.trim();
@@ -303,12 +271,4 @@ $("join-form").onsubmit = (e) => {
   joinError("");
   const room = $("join-room").value.trim();
   if (room) act.join(room);
-};
-
-const theme = localStorage.getItem("sluice.theme");
-if (theme) document.documentElement.dataset.theme = theme;
-$("theme").onclick = () => {
-  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("sluice.theme", document.documentElement.dataset.theme);
 };

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,7 @@ type bolt struct {
 
 // update is a change that waits to be written.
 type update struct {
+	ctx  context.Context
 	f    func(tx) error
 	err  error
 	done chan struct{}
@@ -92,8 +94,8 @@ func (b *bolt) view(f func(tx) error) error {
 	return b.db.View(func(t *bbolt.Tx) error { return try(f, &boltTx{b: t.Bucket(bucket)}) })
 }
 
-func (b *bolt) update(f func(tx) error) error {
-	u := &update{f: f, done: make(chan struct{})}
+func (b *bolt) update(ctx context.Context, f func(tx) error) error {
+	u := &update{ctx: ctx, f: f, done: make(chan struct{})}
 	b.mu.RLock()
 	if b.closed {
 		b.mu.RUnlock()
@@ -132,7 +134,9 @@ func (b *bolt) commit(batch []*update) {
 	err := b.db.Update(func(t *bbolt.Tx) error {
 		in := &boltTx{b: t.Bucket(bucket)}
 		for _, u := range batch {
-			u.err = try(u.f, in)
+			if u.err = u.ctx.Err(); u.err == nil { // else the caller may have been told that it took too long
+				u.err = try(u.f, in)
+			}
 		}
 		return in.err
 	})

@@ -17,7 +17,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 	if err := s.buckets.takeAll(ctx, p.Limits); err != nil {
 		return posted, err
 	}
-	err = s.driver.update(func(t tx) error {
+	err = s.driver.update(ctx, func(t tx) error {
 		b := t.get(messageKey(p.Conversation, p.Seq))
 		if b == nil || !p.Conversation.valid() {
 			return refuse("not_found", "there is no such message any more")

@@ -27,7 +27,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 		return posted, err
 	}
 	author := s.mac("author\x00" + p.Author)[:8] // so that no address is stored
-	err = s.driver.update(func(t tx) error {
+	err = s.driver.update(ctx, func(t tx) error {
 		c := Room(p.Room)
 		if p.Room == "" {
 			if posted.To, err = receiver(t, p); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -11,10 +12,11 @@ import (
 type driver interface {
 	// view calls f with the present state, which does not change meanwhile.
 	view(f func(tx) error) error
-	// update calls f once, with no other update at the same time. If f returns nil, its changes are
-	// kept when update returns nil. If f returns an error or panics, it must not have changed
-	// anything before.
-	update(f func(tx) error) error
+	// update calls f once, with no other update at the same time, unless ctx ends before. If f
+	// returns nil, its changes are kept when update returns nil. If f returns an error or panics, it
+	// must not have changed anything before. update does not return before f has, and its changes
+	// are written.
+	update(ctx context.Context, f func(tx) error) error
 	close() error
 }
 
@@ -45,9 +47,12 @@ func (m *memory) view(f func(tx) error) error {
 	return f(memoryTx{tree})
 }
 
-func (m *memory) update(f func(tx) error) error {
+func (m *memory) update(ctx context.Context, f func(tx) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	tree := m.tree.Copy()
 	err := f(memoryTx{tree})
 	if err == nil {

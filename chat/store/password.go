@@ -131,7 +131,7 @@ func (s *people) setPassword(ctx context.Context, p *SetPassword) (token string,
 			return "", err
 		}
 	}
-	err = s.changePerson(p.UID, func(t tx, who *person) error {
+	err = s.changePerson(ctx, p.UID, func(t tx, who *person) error {
 		if who.Hash != old.Hash || who.owner(t) != p.UID {
 			return refuse(CodeBadPassword, "the password has been changed meanwhile")
 		}

@@ -86,7 +86,7 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 		return a, err
 	}
 	var refused error
-	err = s.driver.update(func(t tx) error {
+	err = s.driver.update(ctx, func(t tx) error {
 		me := ""
 		if p := personOf(t, uid); uid != "" && (p == nil || p.Epoch == epoch) {
 			me = uid
@@ -262,8 +262,8 @@ func (s *people) find(_ context.Context, f *Find) (who Person, err error) {
 }
 
 // gone notes that the last connection of a person has ended.
-func (s *people) gone(_ context.Context, g *Gone) (none struct{}, err error) {
-	return none, s.changePerson(g.UID, func(t tx, p *person) error {
+func (s *people) gone(ctx context.Context, g *Gone) (none struct{}, err error) {
+	return none, s.changePerson(ctx, g.UID, func(t tx, p *person) error {
 		p.Online = false
 		switch {
 		case p.Hash != "":
@@ -282,8 +282,8 @@ func (s *people) gone(_ context.Context, g *Gone) (none struct{}, err error) {
 }
 
 // changePerson changes a person. It does nothing if the uid is not known.
-func (s *people) changePerson(uid string, f func(tx, *person) error) error {
-	return s.driver.update(func(t tx) error {
+func (s *people) changePerson(ctx context.Context, uid string, f func(tx, *person) error) error {
+	return s.driver.update(ctx, func(t tx) error {
 		p := personOf(t, uid)
 		if p == nil {
 			return nil
@@ -297,8 +297,8 @@ func (s *people) changePerson(uid string, f func(tx, *person) error) error {
 }
 
 // member adds a room to those of a person, or removes it.
-func (s *people) member(_ context.Context, m *Member) (none struct{}, err error) {
-	return none, s.changePerson(m.UID, func(_ tx, p *person) error {
+func (s *people) member(ctx context.Context, m *Member) (none struct{}, err error) {
+	return none, s.changePerson(ctx, m.UID, func(_ tx, p *person) error {
 		i := slices.Index(p.Rooms, m.Room)
 		switch {
 		case m.Leave:
@@ -337,8 +337,8 @@ func talked(t tx, uid string, other Person) {
 }
 
 // mark notes what a person has read, and whether the person wants to be notified.
-func (s *people) mark(_ context.Context, m *Mark) (none struct{}, err error) {
-	return none, s.changePerson(m.UID, func(t tx, p *person) error {
+func (s *people) mark(ctx context.Context, m *Mark) (none struct{}, err error) {
+	return none, s.changePerson(ctx, m.UID, func(t tx, p *person) error {
 		name := m.Conversation.Name(m.UID)
 		room, isRoom := m.Conversation.Room()
 		with := m.Conversation.With(m.UID)
@@ -364,8 +364,8 @@ func (s *people) mark(_ context.Context, m *Mark) (none struct{}, err error) {
 }
 
 // block blocks or unblocks somebody, and returns all who are blocked.
-func (s *people) block(_ context.Context, b *Block) (all []Person, err error) {
-	err = s.changePerson(b.UID, func(t tx, p *person) error {
+func (s *people) block(ctx context.Context, b *Block) (all []Person, err error) {
+	err = s.changePerson(ctx, b.UID, func(t tx, p *person) error {
 		other := b.Other
 		if other == "" {
 			other = string(t.get(key(keyName, b.Key)))

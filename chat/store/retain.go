@@ -14,6 +14,7 @@ const (
 func (s *Store) sweepUntil(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	var conversations, people uint64 // removed until the last line in the log
 	for {
 		select {
 		case <-ctx.Done():
@@ -23,6 +24,12 @@ func (s *Store) sweepUntil(ctx context.Context) {
 		if err := s.sweep(ctx); err != nil {
 			s.log.Error("chat: expired messages were not removed", "err", err)
 		}
+		c, p := s.evictedConversations.Load(), s.evictedPeople.Load()
+		if c > conversations || p > people {
+			s.log.Warn("chat: the store is full, the oldest were removed", "conversations", c-conversations,
+				"people", p-people)
+		}
+		conversations, people = c, p
 	}
 }
 
@@ -30,7 +37,7 @@ func (s *Store) sweepUntil(ctx context.Context) {
 func (s *Store) sweep(ctx context.Context) error {
 	for _, step := range []func(tx) (more bool){s.conversations.expireConversations, expirePeople} {
 		for more := true; more && ctx.Err() == nil; {
-			if err := s.driver.update(func(t tx) error { more = step(t); return nil }); err != nil {
+			if err := s.driver.update(ctx, func(t tx) error { more = step(t); return nil }); err != nil {
 				return err
 			}
 		}
@@ -74,7 +81,7 @@ func (s *conversations) expireMessages(ctx context.Context) error {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
-		err = s.driver.update(func(t tx) error {
+		err = s.driver.update(ctx, func(t tx) error {
 			if t.get(key(keyConversation, string(c))) == nil {
 				return nil
 			}
@@ -111,12 +118,8 @@ func (s *conversations) evictConversations(t tx, c Conversation) {
 		if oldest == "" {
 			return
 		}
-		n := s.drop(t, oldest)
-		s.evictedMessages.Add(uint64(n))
-		if s.evictedConversations.Add(1)%1000 == 1 {
-			s.log.Warn("chat: the store is full, the oldest conversations are removed",
-				"conversations", all.Conversations, "bytes", all.Bytes, "removed", s.evictedConversations.Load())
-		}
+		s.evictedMessages.Add(uint64(s.drop(t, oldest)))
+		s.evictedConversations.Add(1)
 	}
 }
 

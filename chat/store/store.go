@@ -126,7 +126,7 @@ func start(cfg Config, d driver) (*Store, error) {
 	s := &Store{base: base{cfg: cfg, driver: d, buckets: buckets, log: cfg.Logger}}
 	s.conversations = conversations{&s.base}
 	s.people = people{base: &s.base, hashing: make(chan struct{}, maxHashing)}
-	err = d.update(func(t tx) error {
+	err = d.update(context.Background(), func(t tx) error {
 		if have := t.get([]byte{keyVersion}); have != nil && string(have) != version {
 			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
 		}

@@ -548,6 +548,32 @@ func TestPeopleAreBounded(t *testing.T) {
 	})
 }
 
+// The log says how many conversations and people were removed because there were too many.
+func TestRemovalsAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		st, err := store.New(store.Config{
+			MaxConversations: 2, MaxPeople: 2, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := talk{store.Client{Invoke: st.Serve}, t, st}
+		for i := range 5 {
+			k.login(fmt.Sprint("n", i), "")
+			k.say("ada", fmt.Sprint("r", i), "x")
+		}
+		time.Sleep(time.Hour)
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(log.String(), "conversations=3 people=3") != 1 || strings.Count(log.String(), "level=WARN") != 1 {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
 // What has expired is not shown, and is removed.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
@@ -589,6 +615,19 @@ func TestLimits(t *testing.T) {
 			_, err := k.Post(t.Context(), &store.Post{UID: "ada", Room: "lobby", Text: "x", Key: fmt.Sprint(i), Limits: limits})
 			want(t, fmt.Sprint(i), code(t, err), map[bool]string{true: "slow_down"}[i == 3])
 		}
+	})
+}
+
+// A caller that has been told that it took too long finds that nothing has happened.
+func TestTooLate(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		late, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := k.Post(late, &store.Post{UID: "ada", Room: "lobby", Text: "x", Key: "k"})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		want(t, "last", k.page(store.Read{Conversation: "#lobby"}).Last, "0")
 	})
 }
 

@@ -81,10 +81,10 @@ func (p *person) logIn(name, token string) event {
 	return p.gets("welcome")
 }
 
-// texts returns the texts of the newest messages of a room. The person must be in it.
-func (p *person) texts(room string) (all []string) {
+// texts returns the texts of the newest messages of the lobby. The person must be in it.
+func (p *person) texts() (all []string) {
 	p.t.Helper()
-	p.say(fmt.Sprintf(`{"type":"history","room":%q,"limit":100}`, room))
+	p.say(`{"type":"history","room":"lobby","limit":100}`)
 	for _, m := range p.gets("history").Messages {
 		all = append(all, m.Text)
 	}
@@ -140,7 +140,7 @@ func TestWorkersShareAndDie(t *testing.T) {
 	worker(t, g)
 	for i := range people {
 		said(i, fmt.Sprint("said afterwards by ", i))
-		if got := people[i].texts("lobby"); !slices.Equal(got, want) {
+		if got := people[i].texts(); !slices.Equal(got, want) {
 			t.Errorf("P%d finds %q, want %q", i, got, want)
 		}
 	}
@@ -163,6 +163,58 @@ func TestWorkersShareAndDie(t *testing.T) {
 	back.say("/history @P0")
 	if e := back.gets("history"); len(e.Messages) != 1 || e.Messages[0].Text != "are you there?" {
 		t.Errorf("P1 finds %+v", e)
+	}
+}
+
+// Workers are killed with SIGKILL, one after the other, while people write lines. Each line is in
+// the history once, in the order of its author, and everybody has received it once.
+func TestWorkersKilledWhilePeopleWrite(t *testing.T) {
+	t.Parallel()
+	g := gateway(t, filepath.Join(t.TempDir(), "data"))
+	workers := []*proctest.Process{worker(t, g), worker(t, g)}
+	const writers, lines, kills = 5, 18, 6
+	listener := dial(t, g.Addrs["text"])
+	listener.logIn("Listener", "")
+	listener.say("/join lobby")
+	listener.gets("users")
+	for i := range writers {
+		p := dial(t, g.Addrs["text"])
+		p.logIn(fmt.Sprint("P", i), "")
+		p.say("/join lobby")
+		p.gets("users")
+		go func() {
+			for n := range lines {
+				if _, err := fmt.Fprintf(p.conn, "%d %d\n", i, n); err != nil {
+					return
+				}
+				time.Sleep(250 * time.Millisecond) // not faster than the chat allows
+			}
+		}()
+	}
+	received, next := 0, make([]int, writers)
+	for received < writers*lines {
+		e := listener.gets("message")
+		var by, n int
+		if _, err := fmt.Sscan(e.Text, &by, &n); err != nil || n != next[by] {
+			t.Fatalf("%q, and %d lines of the author before: %v", e.Text, next[by], err)
+		}
+		next[by]++
+		if received++; received%(writers*lines/kills) == 1 {
+			workers[0].Kill()
+			workers = append(workers[1:], worker(t, g))
+		}
+	}
+	got := listener.texts()
+	if len(got) != writers*lines {
+		t.Errorf("%d lines are kept, not %d: %q", len(got), writers*lines, got)
+	}
+	next = make([]int, writers)
+	for _, text := range got {
+		var by, n int
+		if _, err := fmt.Sscan(text, &by, &n); err != nil || n != next[by] {
+			t.Fatalf("%q is kept, and %d lines of the author before: %v", text, next[by], err)
+		}
+		next[by]++
 	}
 }
 
@@ -224,7 +276,7 @@ func TestGatewayKilled(t *testing.T) {
 		t.Errorf("Ada is %s now, and had the token %s", again.UID, token)
 	}
 	ada.gets("users") // of the lobby, where she is still
-	got := ada.texts("lobby")
+	got := ada.texts()
 	for seq, text := range confirmed {
 		if seq > len(got) || got[seq-1] != text {
 			t.Errorf("message %d, %q, was confirmed, and these are there: %q", seq, text, got)
@@ -251,9 +303,52 @@ func TestGatewayKilled(t *testing.T) {
 	ada = dial(t, g.Addrs["text"])
 	ada.logIn("Ada", token)
 	ada.gets("users")
-	if n := len(ada.texts("lobby")); n != len(got) {
+	if n := len(ada.texts()); n != len(got) {
 		t.Errorf("%d messages after a restart, want %d", n, len(got))
 	}
+}
+
+// People at two gateways have one history: that of the gateway which all workers name first. When
+// it has gone, the others stay connected, and are told that what they say is not accepted.
+func TestTwoGateways(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	first, second := gateway(t, filepath.Join(t.TempDir(), "data")), gateway(t, "")
+	for range 2 {
+		proctest.Start(t, nil, bin, "chat", "--worker", "--address-rate", "-1",
+			"--gateway", first.Addrs["inner"]+","+second.Addrs["inner"])
+	}
+	var want []string
+	people := []*person{dial(t, first.Addrs["text"]), dial(t, second.Addrs["text"]), dial(t, second.Addrs["text"])}
+	for i, p := range people {
+		p.logIn(fmt.Sprint("P", i), "")
+		p.say("/join lobby")
+		p.gets("users")
+		text := fmt.Sprint("said by ", i)
+		p.say(text)
+		for p.gets("message").Text != text {
+		}
+		want = append(want, text)
+	}
+	for i, p := range people {
+		if got := p.texts(); !slices.Equal(got, want) {
+			t.Errorf("P%d finds %q, want %q", i, got, want)
+		}
+	}
+	other := dial(t, second.Addrs["text"])
+	other.say("/login P0")
+	if e := other.gets("error"); e.Code != "name_taken" {
+		t.Errorf("another P0: %+v", e)
+	}
+	if code := first.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	people[1].say("is anybody there?")
+	if e := people[1].gets("error"); e.Code != "try_again" {
+		t.Errorf("without the store: %+v", e)
+	}
+	people[1].say("/users lobby")
+	people[1].gets("users")
 }
 
 // A data directory that another process uses, or that is damaged, is a clear error at the start.

@@ -33,7 +33,7 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --inner 2300", "127.0.0.1:2300"},
 		{
 			"gateway --listen wss://127.0.0.1:7272/chat",
-			"--tls-cert: \"wss://127.0.0.1:7272/chat\" needs a certificate and its key",
+			"needs a certificate and its key",
 		},
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},

@@ -16,12 +16,14 @@ var noMetric = map[string]string{
 	"Listeners":          "its fields have metrics",
 	"WorkerAuthFailures": "sluice_worker_auth_failures_total",
 	"ClosesByReason":     "sluice_connections_closed_total",
-	"SlowConsumerStats":  "its fields have metrics",
-	"MessageTime":        "sluice_message_duration_seconds",
-	"HandlingTime":       "sluice_message_handling_seconds",
-	"URL":                "the label of the listeners' metrics",
-	"ListenerStats":      "its fields have metrics",
-	"TLS":                "its fields have metrics",
+
+	"UpgradesRejectedByReason": "sluice_upgrades_rejected_by_reason_total",
+	"SlowConsumerStats":        "its fields have metrics",
+	"MessageTime":              "sluice_message_duration_seconds",
+	"HandlingTime":             "sluice_message_handling_seconds",
+	"URL":                      "the label of the listeners' metrics",
+	"ListenerStats":            "its fields have metrics",
+	"TLS":                      "its fields have metrics",
 }
 
 // Every field of gateway.Stats is a metric, or is listed as none.

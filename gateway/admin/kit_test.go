@@ -82,7 +82,8 @@ func start(t testing.TB, change func(*admin.Config)) *fixture {
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: f.level}))
 	var err error
 	f.g, err = gateway.New(gateway.Config{Loops: 2, DrainTimeout: 200 * time.Millisecond, Logger: log,
-		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"},
+			{URL: "ws://127.0.0.1:0", OnUpgrade: refuseOnRequest}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,4 +243,12 @@ func (l *logText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// refuseOnRequest refuses the WebSockets that ask for it.
+func refuseOnRequest(_ context.Context, r *http.Request) (gateway.Identity, error) {
+	if r.URL.Path == "/refuse" {
+		return gateway.Identity{}, gateway.RefuseFor("asked", http.StatusForbidden, "")
+	}
+	return gateway.Identity{}, nil
 }

@@ -85,6 +85,11 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			c.single(to, "sluice_connections_closed_total", float64(n), loop, reason)
 		}
 	}
+	for i := range stats.Loops {
+		for reason, n := range stats.Loops[i].UpgradesRejectedByReason {
+			c.single(to, "sluice_upgrades_rejected_by_reason_total", float64(n), strconv.Itoa(i), reason)
+		}
+	}
 	for i := range stats.Listeners {
 		emit(to, c.listener, reflect.ValueOf(&stats.Listeners[i]).Elem(), stats.Listeners[i].URL)
 	}

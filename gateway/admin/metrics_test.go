@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -53,13 +54,22 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	p := f.dial()
 	_ = p.conn.Close() // so that there is a reason why a connection has ended
 	wait(t, "the end", func() bool { return f.g.Stats().Closed == 1 })
+	refused := f.g.Addrs()[1] + "/refuse" // so that there is a reason of a refusal
+	if _, _, err := websocket.Dial(t.Context(), refused, nil); err == nil {
+		t.Error("a WebSocket was not refused")
+	}
 	rows, _ := f.scrape()
 	document, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The rest is about metrics of programs that have a worker beside the gateway.
+	own, _, found := strings.Cut(string(document), "\n## The worker of the process\n")
+	if !found {
+		t.Fatal("docs/metrics.md has no metrics of workers")
+	}
 	documented := 0
-	for line := range strings.SplitSeq(string(document), "\n") {
+	for line := range strings.SplitSeq(own, "\n") {
 		if !strings.HasPrefix(line, "| `sluice_") {
 			continue
 		}
@@ -76,7 +86,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 	if documented != len(rows) {
 		for _, r := range rows {
-			if !strings.Contains(string(document), "| `"+r.name+"`") {
+			if !strings.Contains(own, "| `"+r.name+"`") {
 				t.Errorf("docs/metrics.md lacks %s", r)
 			}
 		}

@@ -79,7 +79,8 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	for _, l := range stats.Listeners {
 		a.Listen = append(a.Listen, ListenerStatus{
-			l.URL, l.Conns, l.Accepted, l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Refused + l.Failed,
+			l.URL, l.Conns, l.Accepted, l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Refused + l.Failed +
+				l.TLS.OverRate,
 		})
 	}
 	for i := range stats.Loops {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,13 +45,12 @@ type Options struct {
 
 // Source is a set of certificates in files. All its methods may be called by any goroutine.
 type Source struct {
-	// Static after New.
-	options Options
-	log     *slog.Logger
+	log *slog.Logger // static
 
 	loaded atomic.Pointer[material]
 
 	mu      sync.Mutex // held while files are read
+	options Options    // guarded by mu
 	seen    []file     // guarded by mu: the files at the last load, successful or not
 	pending []file     // guarded by mu: other files that the last poll found; nil: none
 }
@@ -65,7 +65,7 @@ type material struct {
 // New reads the files. The error says which file is wrong and why.
 func New(o Options) (*Source, error) {
 	s := &Source{options: o, log: cmp.Or(o.Logger, slog.Default())}
-	s.seen = s.stat()
+	s.seen = o.stat()
 	m, err := o.load()
 	if err != nil {
 		return nil, err
@@ -124,36 +124,61 @@ func (s *Source) NotAfter() (first time.Time) {
 func (s *Source) Reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reload()
-}
-
-func (s *Source) reload() error {
-	s.seen, s.pending = s.stat(), nil
-	next, err := s.options.load()
-	if err == nil {
-		err = s.options.usable(next, s.loaded.Load())
-	}
+	s.seen, s.pending = s.options.stat(), nil
+	next, err := s.prepare(&s.options)
 	if err != nil {
-		s.log.Error("certificates not reloaded, the previous ones stay in use", "err", err)
+		s.refuse(err)
 		return err
 	}
-	s.loaded.Store(next)
-	s.log.Info("certificates reloaded", "names", strings.Join(next.names(), ","), "expires", s.NotAfter())
+	s.use(next)
 	return nil
 }
 
-// usable refuses certificates that have changed and that are not valid now.
-func (o *Options) usable(next, previous *material) error {
-	now := time.Now()
+func (s *Source) refuse(err error) {
+	s.log.Error("certificates not reloaded, the previous ones stay in use", "err", err)
+}
+
+// Prepare reads the files of other options, and returns a function that puts them in the place of
+// those in use. If one of them cannot be used, or a new certificate is not valid now, it returns an
+// error, which it logs. Logger is ignored.
+func (s *Source) Prepare(o Options) (apply func(), err error) {
+	seen := o.stat()
+	next, err := s.prepare(&o)
+	if err != nil {
+		s.refuse(err)
+		return nil, err
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.options, s.seen, s.pending = o, seen, nil
+		s.use(next)
+	}, nil
+}
+
+// prepare reads files. It refuses certificates that are not in use and that are not valid now.
+func (s *Source) prepare(o *Options) (*material, error) {
+	next, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	now, used := time.Now(), s.loaded.Load().certs
 	for i := range next.certs {
-		if next.certs[i].Leaf.Equal(previous.certs[i].Leaf) {
+		same := func(c tls.Certificate) bool { return c.Leaf.Equal(next.certs[i].Leaf) }
+		if slices.ContainsFunc(used, same) {
 			continue
 		}
 		if err := current(&next.certs[i], now); err != nil {
-			return fmt.Errorf("certs: %s: %w", o.Pairs[i].Cert, err)
+			return nil, fmt.Errorf("certs: %s: %w", o.Pairs[i].Cert, err)
 		}
 	}
-	return nil
+	return next, nil
+}
+
+// use puts what was read into effect. Called with mu.
+func (s *Source) use(next *material) {
+	s.loaded.Store(next)
+	s.log.Info("certificates reloaded", "files", s.options.files(), "expires", s.NotAfter())
 }
 
 // current returns an error if a certificate is not valid at a time.
@@ -167,15 +192,13 @@ func current(c *tls.Certificate, now time.Time) error {
 	return nil
 }
 
-// names returns the names in the certificates.
-func (m *material) names() (names []string) {
-	for _, c := range m.certs {
-		names = append(names, c.Leaf.DNSNames...)
-		for _, ip := range c.Leaf.IPAddresses {
-			names = append(names, ip.String())
-		}
+// files returns the names of the files of certificates.
+func (o *Options) files() string {
+	var names []string
+	for _, p := range o.Pairs {
+		names = append(names, p.Cert)
 	}
-	return names
+	return strings.Join(names, ",")
 }
 
 // load reads all files.
@@ -188,7 +211,10 @@ func (o *Options) load() (*material, error) {
 		}
 		m.certs = append(m.certs, c)
 	}
-	server := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: m.certs}
+	server := &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: m.certs,
+		DynamicRecordSizingDisabled: true, // what is sent at a time is one record, as far as it fits
+	}
 	if o.TicketKeys != "" {
 		keys, err := readTicketKeys(o.TicketKeys)
 		if err != nil {

@@ -161,6 +161,33 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// Other files replace those in use, all at once.
+func TestPrepare(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, certs.Options{})
+	server := k.Config()
+	cert, key, _ := k.authority.Files(t, "two.test")
+	if _, err := k.Prepare(certs.Options{Pairs: []certs.Pair{{Cert: cert, Key: k.key}}}); err == nil {
+		t.Error("a certificate with the key of another one was accepted")
+	}
+	apply, err := k.Prepare(certs.Options{Pairs: []certs.Pair{{Cert: cert, Key: key}, {Cert: k.cert, Key: k.key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := k.served(t, server, ""); got != "one.test" {
+		t.Errorf("before apply: %s", got)
+	}
+	apply()
+	if got := k.served(t, server, ""); got != "two.test" {
+		t.Errorf("after apply: %s", got)
+	}
+	k.replace(t, "three.test")
+	k.Poll()
+	if !k.Poll() || k.served(t, server, "three.test") != "three.test" {
+		t.Error("the files in use are not watched")
+	}
+}
+
 // A client gets the certificate of the name that it asks for, and the first one for any other name.
 func TestNames(t *testing.T) {
 	t.Parallel()

@@ -41,9 +41,19 @@ func (s *Source) Watch(ctx context.Context) {
 // whether it has tried to reload them. Files that could not be used are not tried again until they
 // change.
 func (s *Source) Poll() (tried bool) {
+	if !s.changed() {
+		return false
+	}
+	_ = s.Reload() // it is logged
+	return true
+}
+
+// changed reports whether the files differ from those read last, and not from those at the previous
+// call.
+func (s *Source) changed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.stat()
+	now := s.options.stat()
 	switch {
 	case slices.EqualFunc(now, s.seen, file.same):
 		s.pending = nil
@@ -52,23 +62,22 @@ func (s *Source) Poll() (tried bool) {
 		s.pending = now
 		return false
 	}
-	_ = s.reload() // it is logged
 	return true
 }
 
 // stat looks at all files, in a fixed order.
-func (s *Source) stat() (files []file) {
+func (o *Options) stat() (files []file) {
 	look := func(path string) {
 		if path != "" {
 			info, _ := os.Stat(path)
 			files = append(files, file{info})
 		}
 	}
-	for _, p := range s.options.Pairs {
+	for _, p := range o.Pairs {
 		look(p.Cert)
 		look(p.Key)
 	}
-	look(s.options.TicketKeys)
-	look(s.options.CA)
+	look(o.TicketKeys)
+	look(o.CA)
 	return files
 }

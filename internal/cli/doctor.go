@@ -57,7 +57,7 @@ func (a *adminClient) diagnose(clients int) error {
 	m := doctor.Machine{Root: os.DirFS("/"), Processors: runtime.NumCPU()}
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil {
-		m.Files = l.Cur
+		m.Files = uint64(l.Cur) //nolint:unconvert // it is signed on FreeBSD
 	}
 	d := diagnosis{Clients: clients, Findings: []finding{}}
 	hurt := 0

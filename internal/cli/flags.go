@@ -40,15 +40,16 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
-
-	keepsChat bool   // the gateway has the chat's store
-	data      string // directory of the store; empty: it is in memory
-	store     *store.Store
+	tokens         tokens
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
 	adminPair      certs.Pair       // of the admin listener
+	workerFigures  workerCollector  // of the worker in this process
 	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
+	keepsChat      bool             // the gateway has the chat's store
+	data           string           // directory of the store; empty: it is in memory
+	store          *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -60,15 +61,16 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; with ?proxy=required only by "+
+			"--trust-proxy; repeatable")
 	o.listenerFlags(f)
+	o.tls.clientFlags(f)
 	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
 			"takeover")
 	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
 	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
 		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
-	clientTLSFlags(o, c)
 	o.bufferFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto",
 		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
@@ -98,7 +100,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
-	linkTLSFlags(o, c)
+	o.tls.linkFlags(f)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -140,6 +142,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	o.tokens.addFlags(c.Flags())
 	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
@@ -206,7 +209,8 @@ func flagOf(field string) string {
 		"MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxUnroutedBytes": "max-unrouted-bytes",
 		"MaxPartialBytes": "max-partial-bytes", "MaxTakeoverBytes": "max-takeover-bytes",
-		"Subprotocols": "listen", "MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
+		"Subprotocols": "listen", "TrustProxies": "trust-proxy", "ProxyHeaders": "proxy-header", "RequireProxy": "listen",
+		"MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
 		"MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",

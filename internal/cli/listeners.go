@@ -17,6 +17,8 @@ type listenerOptions struct {
 	origins  []string
 	hosts    []string
 	keep     []string
+	trust    []string // proxies
+	tell     []string // header fields of proxies
 	compress bool
 	limits   gateway.ListenerConfig // without what other fields here say
 	overflow string
@@ -34,6 +36,14 @@ func (o *listenerOptions) listenerFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.keep, "keep-header", nil,
 		"`NAME` of one more header field of a WebSocket's request that workers see; * for all; "+
 			"repeatable")
+	f.StringSliceVar(&o.trust, "trust-proxy", nil,
+		"`CIDR`[,CIDR] of proxies that may name their clients, in a PROXY header or a request; "+
+			"repeatable (default: none)")
+	f.StringSliceVar(&o.tell, "proxy-header", []string{"X-Forwarded-For", "Forwarded", "X-Real-IP"},
+		"`NAME`[,NAME] of the header fields in which --trust-proxy names the client; the first that is "+
+			"there counts")
+	f.BoolVar(&o.limits.Authenticate, "authenticate", false,
+		"let WebSockets wait for a worker with Handler.Authenticate")
 	f.IntVar(&o.limits.MaxRequest, "max-request", 8<<10,
 		"`bytes` of a WebSocket's request that workers see; larger requests get status 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
@@ -97,7 +107,7 @@ var overflows = map[string]engine.Overflow{
 // listener returns the listener of a URL. page makes its page; nil means none.
 func (o *listenerOptions) listener(url string, page pageOn) (gateway.ListenerConfig, error) {
 	l := o.limits
-	l.URL = url
+	l.URL, l.TrustProxies = url, o.trust
 	var known bool
 	if l.Overflow, known = overflows[o.overflow]; !known {
 		return l, settingError{"overflow", -1, fmt.Errorf("%q: must be close, oldest or newest", o.overflow)}
@@ -107,10 +117,10 @@ func (o *listenerOptions) listener(url string, page pageOn) (gateway.ListenerCon
 		if o.idle < 0 {
 			l.Heartbeat = -1 // never
 		}
-		l.MaxMissedPings = idleMisses
+		l.MaxMissedPings, l.Authenticate = idleMisses, false
 		return l, nil
 	}
-	l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
+	l.Origins, l.Hosts, l.Compress, l.ProxyHeaders = o.origins, o.hosts, o.compress, o.tell
 	l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 	if page != nil {
 		l.Subprotocols = []string{"chat"} // what its browsers may call it
@@ -130,8 +140,8 @@ func listenersOf(o *options, page pageOn) (all []gateway.ListenerConfig, err err
 		if err != nil {
 			return nil, ofItem(i, err)
 		}
-		if o.tls.clients != nil && isSecured(url) {
-			l.TLS = o.tls.clients.Config()
+		if isSecured(url) {
+			l.TLS = o.tls.listenerConfig()
 		}
 		all = append(all, l)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -52,7 +53,10 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
 		Version: version(), Logger: o.log,
 	}
-	if o.config.path != "" || o.workers > 0 {
+	if o.handlersHere {
+		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
+	}
+	if reloads(c) {
 		o.reloadAsked = make(chan chan<- bool)
 		cfg.Reload = func(ctx context.Context) error { return askReload(ctx, o) }
 	}

@@ -41,6 +41,9 @@ type reloader struct {
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
 func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
 	reloadLog(o)
+	if u := o.tokens.inUse; u != nil {
+		u.watch(ctx)
+	}
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {
@@ -185,18 +188,22 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
-	own.VisitAll(func(f *pflag.Flag) {
-		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
-			names = append(names, f.Name)
-		}
-	})
+	new(tokens).addFlags(own)
+	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	onReload(o, func(next *options) (func() error, error) {
-		next.tls.clients = o.tls.clients // the certificates are read again, their names stay
+		next.tls.clients = o.tls.clients // keepTLS puts other files into it
 		all, err := listenersOf(next, page)
 		if err != nil {
 			return nil, err
 		}
+		useTokens, err := o.tokens.replace(&next.tokens, all, o.log)
+		if err != nil {
+			return nil, err
+		}
 		same := slices.DeleteFunc(all, func(l gateway.ListenerConfig) bool { return !slices.Contains(o.listen, l.URL) })
-		return func() error { return g.UpdateListeners(same) }, nil
+		return func() error {
+			useTokens()
+			return g.UpdateListeners(same)
+		}, nil
 	}, names...)
 }

@@ -28,7 +28,7 @@ type business func() (worker.Handler, error)
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
 	outliveReaders()
-	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -37,10 +37,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := loadTLS(o); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	watchTLS(ctx, o)
+	keepTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -104,6 +104,7 @@ func (o *options) work(
 	if err != nil {
 		return err
 	}
+	o.workerFigures.worker.Store(w)
 	if o.exitWithParent {
 		go followParent()
 	}
@@ -116,7 +117,7 @@ func (o *options) work(
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
-	if err := noZeros(c.Flags()); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 		return err
 	}
 	go spare.ReturnMemory(c.Context())
@@ -124,10 +125,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := loadTLS(o); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	watchTLS(c.Context(), o)
+	keepTLS(c.Context(), o)
 	if err := o.openStore(key); err != nil {
 		return err
 	}
@@ -210,7 +211,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkConfig(), o.drainTimeout, o.log
 	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
@@ -232,6 +233,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	}
 	var err error
 	if cfg.Listeners, err = listenersOf(o, page); err != nil {
+		return nil, usageError{err}
+	}
+	if err := o.tokens.start(cfg.Listeners, o.log); err != nil {
 		return nil, usageError{err}
 	}
 	if o.store != nil {
@@ -268,7 +272,7 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
 	}
-	if links := o.tls.linkTLS(); links != nil {
+	if links := o.tls.linkConfig(); links != nil {
 		cfg.TLS = links.Client
 	}
 	w, err := worker.New(cfg, h)

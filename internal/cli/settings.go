@@ -299,12 +299,12 @@ func try(o *options, f *pflag.FlagSet) error {
 	if err == nil {
 		err = o.logs.check()
 	}
-	if err != nil {
+	if err = cmp.Or(err, o.tokens.check(f)); err != nil {
 		return err
 	}
 	key, err := o.key()
 	if err == nil {
-		err = loadTLS(o)
+		err = o.tls.load(o.log)
 	}
 	if err != nil {
 		return err

@@ -25,16 +25,14 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP makes the command read its configuration or its certificates
-// again, or replaces its workers, instead of ending it.
+// reloads reports whether SIGHUP makes the command read its configuration or certificates again, or
+// replaces its workers, instead of ending it.
 func reloads(c *cobra.Command) bool {
-	if hasTLS(c.Flags()) {
-		return true
-	}
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
-	return can && err == nil && n > 0 || o != nil && o.config.path != ""
+	keeps := o != nil && (o.config.path != "" || o.tls.given() || o.adminPair.Cert != "" || o.tokens.hasKeys())
+	return can && err == nil && n > 0 || keeps
 }
 
 // release restores the effect that SIGHUP had before it was caught: to end the process, or none

@@ -2,11 +2,12 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -25,21 +26,20 @@ type tlsOptions struct {
 	links   *certs.Source // nil: links have no TLS
 }
 
-// clientTLSFlags adds the flags about TLS of clients.
-func clientTLSFlags(o *options, c *cobra.Command) {
-	f, t := c.Flags(), &o.tls
+// clientFlags adds the flags about TLS of clients.
+func (t *tlsOptions) clientFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&t.certs, "tls-cert", nil,
 		"`file` with the certificate of wss and tls+... listeners and those of its chain, PEM; "+
 			"repeatable: a client gets the first one that has the name that it asks for, or else the first one")
-	f.StringArrayVar(&t.keys, "tls-key", nil, "`file` with the private key of each --tls-cert, in the same order")
+	f.StringArrayVar(&t.keys, "tls-key", nil,
+		"`file` with the private key of a --tls-cert; repeatable, in the same order")
 	f.StringVar(&t.ticketKeys, "tls-ticket-keys", "",
 		"`file` with keys of session tickets, 64 hexadecimal digits in each line, that all gateways share; "+
 			"the first one encrypts (default: random keys, so that sessions end with the process)")
 }
 
-// linkTLSFlags adds the flags about TLS of links.
-func linkTLSFlags(o *options, c *cobra.Command) {
-	f, t := c.Flags(), &o.tls
+// linkFlags adds the flags about TLS of links.
+func (t *tlsOptions) linkFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.link.Cert, "link-tls-cert", "",
 		"`file` with this process's certificate for links, PEM: links between gateways and workers then "+
 			"have TLS on both sides, besides --key-file")
@@ -49,34 +49,48 @@ func linkTLSFlags(o *options, c *cobra.Command) {
 		"`name` that the certificates of gateways must have (default: the host of the address that is dialled)")
 }
 
-// loadTLS reads the files of the flags. It does so once.
-func loadTLS(o *options) error {
-	t := &o.tls
+// given reports whether the flags name certificates, so that SIGHUP reads them again.
+func (t *tlsOptions) given() bool { return len(t.certs) > 0 || t.link.Cert != "" }
+
+// clientFiles returns the files of listeners.
+func (t *tlsOptions) clientFiles() certs.Options {
+	files := certs.Options{TicketKeys: t.ticketKeys}
+	for i, cert := range t.certs {
+		files.Pairs = append(files.Pairs, certs.Pair{Cert: cert, Key: t.keys[i]})
+	}
+	return files
+}
+
+// linkFiles returns the files of links.
+func (t *tlsOptions) linkFiles() certs.Options {
+	return certs.Options{Pairs: []certs.Pair{t.link}, CA: t.linkCA}
+}
+
+// load checks the flags, and reads their files.
+func (t *tlsOptions) load(log *slog.Logger) (err error) {
 	switch {
 	case len(t.certs) != len(t.keys):
-		return usageError{fmt.Errorf("--tls-cert is given %d times and --tls-key %d times: each certificate needs its key",
+		return usageError{fmt.Errorf("--tls-cert: given %d times, and --tls-key %d times: each certificate needs its key",
 			len(t.certs), len(t.keys))}
 	case len(t.certs) == 0 && t.ticketKeys != "":
-		return usageError{errors.New("--tls-ticket-keys needs --tls-cert and --tls-key")}
+		return usageError{errors.New("--tls-ticket-keys: needs --tls-cert and --tls-key")}
 	case !allOrNone(t.link.Cert, t.link.Key, t.linkCA):
-		return usageError{errors.New("--link-tls-cert, --link-tls-key and --link-tls-ca need each other")}
+		return usageError{errors.New("--link-tls-cert: needs --link-tls-key and --link-tls-ca, and they need it")}
 	case t.linkName != "" && t.linkCA == "":
-		return usageError{errors.New("--link-tls-name needs --link-tls-cert, --link-tls-key and --link-tls-ca")}
+		return usageError{errors.New("--link-tls-name: needs --link-tls-cert, --link-tls-key and --link-tls-ca")}
 	}
-	var err error
-	if len(t.certs) > 0 && t.clients == nil {
-		files := certs.Options{TicketKeys: t.ticketKeys, Logger: o.log}
-		for i, cert := range t.certs {
-			files.Pairs = append(files.Pairs, certs.Pair{Cert: cert, Key: t.keys[i]})
-		}
+	if len(t.certs) > 0 {
+		files := t.clientFiles()
+		files.Logger = log
 		if t.clients, err = certs.New(files); err != nil {
-			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
+			return fmt.Errorf("--tls-cert: %w", err)
 		}
 	}
-	if t.linkCA != "" && t.links == nil {
-		files := certs.Options{Pairs: []certs.Pair{t.link}, CA: t.linkCA, Logger: o.log}
+	if t.linkCA != "" {
+		files := t.linkFiles()
+		files.Logger = log
 		if t.links, err = certs.New(files); err != nil {
-			return fmt.Errorf("--link-tls-cert, --link-tls-key, --link-tls-ca: %w", err)
+			return fmt.Errorf("--link-tls-cert: %w", err)
 		}
 	}
 	return nil
@@ -92,29 +106,41 @@ func allOrNone(texts ...string) bool {
 	return empty == 0 || empty == len(texts)
 }
 
-// sources returns the certificates that were loaded.
-func (t *tlsOptions) sources() (all []*certs.Source) {
-	for _, s := range []*certs.Source{t.clients, t.links} {
-		if s != nil {
-			all = append(all, s)
+// keepTLS makes the files of certificates be read again when they change, and on SIGHUP, until ctx
+// ends. A new configuration may name other files.
+func keepTLS(ctx context.Context, o *options) {
+	follow := func(s *certs.Source, files func(*tlsOptions) certs.Options, has func(*tlsOptions) bool, flags ...string) {
+		if s == nil {
+			return
 		}
-	}
-	return all
-}
-
-// watchTLS reads the files of certificates again when they change, until ctx ends, and on SIGHUP.
-func watchTLS(ctx context.Context, o *options) {
-	for _, s := range o.tls.sources() {
 		go s.Watch(ctx)
-		onReload(o, func(*options) (func() error, error) { return s.Reload, nil })
+		onReload(o, func(next *options) (func() error, error) {
+			if !has(&next.tls) {
+				return nil, fmt.Errorf("--%s: certificates cannot be removed without a restart", flags[0])
+			}
+			apply, err := s.Prepare(files(&next.tls))
+			if err != nil {
+				return nil, fmt.Errorf("--%s: %w", flags[0], err)
+			}
+			return func() error { apply(); return nil }, nil
+		}, flags...)
 	}
+	follow(o.tls.clients, (*tlsOptions).clientFiles, func(t *tlsOptions) bool { return len(t.certs) > 0 },
+		"tls-cert", "tls-key", "tls-ticket-keys")
+	follow(o.tls.links, (*tlsOptions).linkFiles, func(t *tlsOptions) bool { return t.linkCA != "" },
+		"link-tls-cert", "link-tls-key", "link-tls-ca")
 }
 
-// hasTLS reports whether the command line names certificates, so that SIGHUP reloads them.
-func hasTLS(f *pflag.FlagSet) bool { return f.Changed("tls-cert") || f.Changed("link-tls-cert") }
+// listenerConfig returns the configuration of a listener, or nil without certificates.
+func (t *tlsOptions) listenerConfig() *tls.Config {
+	if t.clients == nil {
+		return nil
+	}
+	return t.clients.Config()
+}
 
-// linkTLS returns the configuration of a gateway's links, or nil without TLS.
-func (t *tlsOptions) linkTLS() *gateway.LinkTLS {
+// linkConfig returns the configuration of a gateway's links, or nil without TLS.
+func (t *tlsOptions) linkConfig() *gateway.LinkTLS {
 	if t.links == nil {
 		return nil
 	}

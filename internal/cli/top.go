@@ -115,7 +115,7 @@ func (a *adminClient) show(before, now *sample, failed error, live bool) error {
 		return printf("%s\n", screen)
 	}
 	width, height, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil {
+	if err != nil || width < 1 || height < 1 {
 		width, height = 80, 24
 	}
 	return printf("%s", fit(screen, width, height))

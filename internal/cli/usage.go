@@ -56,18 +56,21 @@ type topic struct {
 
 // topics are the headings of the help of chat, echo and gateway. A command lacks some of the flags.
 var topics = []topic{
-	{"Listeners", "listen chat-page origin host keep-header max-request compress max-takeover-bytes"},
+	{"Listeners", "listen chat-page origin host authenticate trust-proxy proxy-header keep-header max-request compress " +
+		"max-takeover-bytes"},
 	{"TLS", "tls-cert tls-key tls-ticket-keys max-tls-handshakes tls-handshake-rate link-tls-cert link-tls-key " +
 		"link-tls-ca link-tls-name"},
 	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate " +
 		"max-groups max-group-bytes address-rate"},
 	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
 		"heartbeat idle-timeout"},
+	{"Tokens of clients", "jwt-key-file jwt-secret-file jwt-jwks-file jwt-optional jwt-from jwt-algorithm jwt-issuer " +
+		"jwt-audience jwt-leeway jwt-uid-claim jwt-attribute"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
 		"broadcast-prefix"},
-	{"Data of the chat", "data"},
 	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
+	{"Data of the chat", "data"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"io/fs"
 	"math"
 	"path"
@@ -20,7 +21,7 @@ func memory(m Machine) (Finding, bool) {
 		f.Check, f.Effect = "memory of the cgroup", "the kernel kills the process"
 		f.Mend = "systemd: MemoryMax=; Kubernetes: resources.limits.memory; and set GOMEMLIMIT to 90 % of it"
 	}
-	f.Now, f.Limit = sizeOf(bytes), min(bytes/2/clientMemory, math.MaxInt32) // half is for messages
+	f.Now, f.Limit = sizeOf(bytes), int(min(bytes/2/clientMemory, math.MaxInt32)) // half is for messages
 	return f, ok
 }
 
@@ -60,14 +61,14 @@ func quota(m Machine) (Finding, bool) {
 }
 
 // cgroupLimit returns the smallest limit of the process's cgroup and those above it.
-func (m Machine) cgroupLimit(v2, v1 string) (limit int, ok bool) {
-	limit = math.MaxInt
+func (m Machine) cgroupLimit(v2, v1 string) (limit int64, ok bool) {
+	limit = math.MaxInt64
 	files := []string{path.Join("sys/fs/cgroup", v1)}
 	for _, dir := range m.cgroups() {
 		files = append(files, path.Join(dir, v2))
 	}
 	for _, file := range files {
-		if n, found := m.number(file); found && n > 0 && n < limit {
+		if n, found := m.bytes(file); found && n > 0 && n < limit {
 			limit, ok = n, true
 		}
 	}
@@ -101,18 +102,21 @@ func (m Machine) text(name string) string {
 
 // number returns the number in a file. One that is too large for an int is the largest int.
 func (m Machine) number(name string) (n int, ok bool) {
-	u, err := strconv.ParseInt(m.text(name), 10, 64)
-	if err != nil && !strings.Contains(err.Error(), strconv.ErrRange.Error()) {
-		return 0, false
-	}
-	return int(min(u, math.MaxInt)), true
+	all, ok := m.bytes(name)
+	return int(min(all, math.MaxInt)), ok
+}
+
+// bytes is number with 64 bits.
+func (m Machine) bytes(name string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(m.text(name), 10, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 // meminfo returns a line of /proc/meminfo in bytes.
-func (m Machine) meminfo(name string) (bytes int, ok bool) {
+func (m Machine) meminfo(name string) (bytes int64, ok bool) {
 	for line := range strings.Lines(m.text("proc/meminfo")) {
 		if words := strings.Fields(line); len(words) >= 2 && words[0] == name+":" {
-			n, err := strconv.Atoi(words[1])
+			n, err := strconv.ParseInt(words[1], 10, 64)
 			return n << 10, err == nil
 		}
 	}
@@ -120,12 +124,12 @@ func (m Machine) meminfo(name string) (bytes int, ok bool) {
 }
 
 // sizeOf is a number of bytes in words.
-func sizeOf(n int) string {
+func sizeOf(n int64) string {
 	switch {
 	case n == 0:
 		return "none"
 	case n < 10<<30:
-		return strconv.Itoa(n>>20) + " MiB"
+		return strconv.FormatInt(n>>20, 10) + " MiB"
 	}
-	return strconv.Itoa(n>>30) + " GiB"
+	return strconv.FormatInt(n>>30, 10) + " GiB"
 }

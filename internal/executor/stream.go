@@ -126,6 +126,7 @@ func (s *stream[E]) finish(r *runner[E]) (leads bool) {
 // leave makes the running call, which is led, one of the client's own. The caller must call
 // takeOver afterwards. Called with the client's Mu.
 func (s *stream[E]) leave(c *Client[E]) {
+	s.x.tasks.Add(1) // of the next leader: r may end before takeOver starts it
 	r := s.leader
 	c.led, c.own = nil, r
 	r.since.Store(s.x.clock())
@@ -141,7 +142,6 @@ func (s *stream[E]) takeOver() {
 	s.x.handoffs.Add(1)
 	s.offloadUntil = s.x.now.Load() + offloadTicks
 	s.source.TakenOver()
-	s.x.tasks.Add(1)
 	go s.lead()
 	if becameFull {
 		s.x.cfg.Full()

@@ -15,6 +15,8 @@ const (
 	Detach  Type = 3
 	Attrs   Type = 4
 	Reply   Type = 5
+	// Authenticate asks about a client that has not been opened.
+	Authenticate Type = 6
 )
 
 // These are the frame types from a worker to a gateway.
@@ -35,6 +37,9 @@ const (
 	Count    Type = 40
 	Select   Type = 41
 	Invoke   Type = 42
+
+	Authenticates Type = 44
+	Identity      Type = 45
 )
 
 // These are the frame types of both directions.

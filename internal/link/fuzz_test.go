@@ -68,6 +68,17 @@ func FuzzParts(f *testing.F) {
 			mustEqual(t, "attributes", AppendAttributes(nil, a), in[:len(in)-len(c.Rest())])
 		}
 		c = Read(in)
+		if q := c.Question(); c.End() {
+			mustEqual(t, "question", AppendQuestion(nil, q), in)
+			for range RequestHeaders(q.Request) {
+				_ = RequestTarget(q.Request)
+			}
+		}
+		c = Read(in)
+		if k := c.Known(); c.End() && k.Expires.UnixMilli() < 1<<62 {
+			mustEqual(t, "identity", AppendKnown(nil, &k), in)
+		}
+		c = Read(in)
 		if b := c.Bytes(); !c.Bad() {
 			mustEqual(t, "bytes", AppendBytes(nil, b), in[:len(in)-len(c.Rest())])
 		}

@@ -4,6 +4,7 @@ import "strconv"
 
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
+	Authenticate: "AUTHENTICATE", Authenticates: "AUTHENTICATES", Identity: "IDENTITY",
 	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT", Invoke: "INVOKE",
@@ -33,7 +34,7 @@ func (s Status) String() string {
 
 var reasonNames = [...]string{
 	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining",
-	"replaced", "no worker", "network", "internal", "refused",
+	"replaced", "no worker", "network", "internal", "refused", "expired",
 }
 
 // String returns the name of the reason in SPEC.md.

@@ -44,6 +44,7 @@ const (
 	ReasonNetwork                        // the connection failed
 	ReasonInternal                       // an internal error
 	ReasonRefused                        // its worker refused it
+	ReasonExpired                        // what identified it has expired
 )
 
 // Attribute is one key and value of a session.

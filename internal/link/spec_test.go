@@ -52,7 +52,7 @@ func TestNamesAreTheSpecs(t *testing.T) {
 	if Status(99).String() != "status 99" || Reason(99).String() != "reason 99" || Reason(0).String() != "none" {
 		t.Error("numbers without a name")
 	}
-	if ReasonRefused != 14 || Failed != 10 {
+	if ReasonExpired != 15 || Failed != 10 {
 		t.Error("the last reason or status has moved")
 	}
 }

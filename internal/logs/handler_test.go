@@ -6,17 +6,42 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// lockedBuffer is a buffer that a timer may write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
 
 // Of lines with the same message a number is written in a second. A line says how many were not,
 // also when no other line follows. Other messages, other levels and debug lines go on.
 func TestRepeatedLinesAreCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b lockedBuffer
 		h := NewHandler(&b)
 		h.Level().Set(slog.LevelDebug)
 		log := slog.New(h).With("who", "me")
@@ -57,7 +82,7 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 		b.Reset()
 		time.Sleep(2 * window)
 		synctest.Wait()
-		if b.Len() > 0 {
+		if b.String() != "" {
 			t.Errorf("reported twice: %s", b.String())
 		}
 	})

@@ -18,8 +18,8 @@ var logCalls = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Wit
 	"String": 0, "Int": 0, "Duration": 0, "Float64": 0}
 
 // logged are the folders of the code that runs in a server.
-var logged = []string{"chat", "engine", "gateway", "gateway/admin", "worker", "internal/certs", "internal/cli",
-	"internal/logs", "internal/supervisor"}
+var logged = []string{"chat", "engine", "gateway", "gateway/admin", "worker", "internal/certs",
+	"internal/cli", "internal/logs", "internal/supervisor"}
 
 // The table in docs/operating.md has each field of the log, and no others.
 func TestLogFieldsAreDocumented(t *testing.T) {

@@ -125,7 +125,7 @@ func TestWhatDocumentsNameExists(t *testing.T) {
 func TestNamesInDocumentsAreOurs(t *testing.T) {
 	t.Chdir("../..")
 	// Header fields, a function of package runtime, an option of gws.
-	notOurs := []string{"Host", "Origin", "Connection", "Gosched", "ParallelEnabled"}
+	notOurs := []string{"Host", "Origin", "Connection", "Forwarded", "Gosched", "ParallelEnabled"}
 	names := allNames(t)
 	for _, name := range documents(t) {
 		if name == "CHANGELOG.md" {

@@ -30,6 +30,9 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
 		g.handOver(w)
+	case link.Authenticates:
+	case link.Identity:
+		return g.identified(f)
 	case link.GoAway:
 		return false
 	default:

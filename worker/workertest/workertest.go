@@ -46,6 +46,7 @@ type Gateway struct {
 
 	worker *worker.Worker
 	stop   func() // stops the worker and waits until it has ended
+	asks   bool   // the worker has Handler.Authenticate
 
 	mu       sync.Mutex
 	members  *registry.Registry                            // guarded by mu
@@ -56,6 +57,8 @@ type Gateway struct {
 	linked   sync.Cond                                     // on mu: link has been set
 	clock    uint64                                        // guarded by mu: the time of bindings
 	onInvoke func(context.Context, []byte) ([]byte, error) // guarded by mu
+	asking   *Client                                       // guarded by mu: the client that Authenticate was asked about
+	question uint32                                        // guarded by mu: number of the last such question
 
 	invocations sync.WaitGroup // running calls of onInvoke
 }
@@ -92,6 +95,7 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 
 func (g *Gateway) startWorker(h worker.Handler) {
 	g.tb.Helper()
+	g.asks = h.Authenticate != nil
 	w, err := worker.New(g.config, h)
 	if err != nil {
 		g.tb.Fatal(err)
@@ -166,6 +170,9 @@ func (g *Gateway) RestartWorker(newHandler func() worker.Handler) {
 // gatewayID is the id of the gateway in memory.
 const gatewayID = 1
 
+// listenerURL is the URL of its listener.
+const listenerURL = "memory://"
+
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
 	var id [16]byte
@@ -216,13 +223,15 @@ func (g *Gateway) attach(c *Client, cause link.Cause) {
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
 		Cause: cause, Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), UID: c.member.UID(),
-		Remote: c.request.Remote, Listener: "memory://",
+		Remote: c.request.Remote, Listener: listenerURL,
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
 	g.link.send(&f)
 }
 
-// Dial connects a client. If no worker is connected it waits for one.
+// Dial connects a client. If no worker is connected it waits for one. A client with a Target is a
+// WebSocket: the handler's Authenticate is asked about it. If that refuses it, ExpectRefused passes
+// with the text of worker.RefuseStatus. The time in Identity.Expires has no effect.
 func (g *Gateway) Dial(r Request) *Client {
 	g.tb.Helper()
 	g.mu.Lock()
@@ -234,6 +243,12 @@ func (g *Gateway) Dial(r Request) *Client {
 	c := &Client{g: g, request: r}
 	c.more.L = &g.mu
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
+	if g.asks && r.Target != "" {
+		if !g.authenticate(c) {
+			return c
+		}
+		r = c.request
+	}
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
 	if r.UID != "" {

@@ -177,3 +177,28 @@ func TestIdentity(t *testing.T) {
 	}
 	ann.Expect("hello ann")
 }
+
+// Authenticate decides on WebSockets, and Connect sees what it has said.
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.Handler{
+		Authenticate: func(_ context.Context, r *worker.Request) (worker.Identity, error) {
+			switch user := r.Query("user"); user {
+			case "":
+				return worker.Identity{}, worker.RefuseStatus(401, "who are you?")
+			case "ann":
+				return worker.Identity{UID: user, Attrs: map[string]string{"from": r.RemoteAddr().String()}}, nil
+			}
+			return worker.Identity{}, errors.New("unknown user")
+		},
+		Connect: func(_ context.Context, c worker.Call) error {
+			from, _ := c.Attr("from")
+			c.Send(worker.Text(c.UID() + " from " + from))
+			return nil
+		},
+	})
+	g.Dial(workertest.Request{Target: "/?user=ann"}).Expect("ann from 192.0.2.1:1234")
+	g.Dial(workertest.Request{Target: "/"}).ExpectRefused("who are you?")
+	g.Dial(workertest.Request{Target: "/?user=bob"}).ExpectRefused("Internal Server Error")
+	g.Dial(workertest.Request{}).Expect(" from ") // no WebSocket
+}

@@ -1,0 +1,148 @@
+// Search in the conversation that is shown, and the dialogs: all rooms, and the shortcuts.
+
+import { fold, room as written } from "./conversation.js";
+import { $, element, fill, set } from "./dom.js";
+import * as talk from "./talk.js";
+import { order, sentence, t } from "./texts.js";
+
+const MOST = 200; // rooms that are shown
+
+let act = {};
+let state = null;
+export function start(s, handlers) {
+  state = s;
+  act = handlers;
+}
+
+let found = [], at = -1; // ids of messages, the newest one last
+
+export function open() {
+  if ($("open-search").hidden) return;
+  $("search").hidden = false;
+  $("search-text").select();
+  search();
+}
+
+export function close() {
+  if ($("search").hidden) return false;
+  $("search").hidden = true;
+  found = [];
+  mark();
+  $("say-text").focus();
+  return true;
+}
+
+// search finds the messages with the text and goes to the newest one.
+function search() {
+  const c = state.conversations.get(state.current), text = fold($("search-text").value.trim());
+  const has = (m) => m.id && !m.deleted && fold(m.from + " " + m.text).includes(text);
+  found = c && text ? c.messages.filter(has).map((m) => m.id) : [];
+  go(found.length - 1);
+}
+
+function go(i) {
+  at = found.length === 0 ? -1 : (i + found.length) % found.length;
+  mark();
+  set($("search-count"), "textContent", $("search-text").value.trim() ? t.found(found.length - at, found.length) : "");
+  for (const id of ["search-previous", "search-next"]) $(id).disabled = found.length < 2;
+  if (at >= 0) talk.go(found[at]);
+}
+
+function mark() {
+  for (const li of document.querySelectorAll(".message.found")) li.classList.remove("found", "at");
+  for (const id of found) talk.rowOf(id)?.classList.add("found");
+  if (at >= 0) talk.rowOf(found[at])?.classList.add("at");
+}
+
+$("open-search").onclick = () => $("search").hidden ? open() : close();
+$("search-text").oninput = search;
+$("search-text").onkeydown = (e) => {
+  if (e.key === "Enter") go(at + (e.shiftKey ? 1 : -1));
+};
+$("search").onsubmit = (e) => e.preventDefault();
+$("search-previous").onclick = () => go(at - 1);
+$("search-next").onclick = () => go(at + 1);
+$("search-close").onclick = close;
+
+// The dialog with all rooms.
+export function browse() {
+  if ($("browse").open) return;
+  act.refresh();
+  $("browse-text").value = "";
+  error("");
+  $("browse").showModal();
+  rooms();
+}
+
+export function rooms() {
+  if (!$("browse").open) return;
+  const text = written($("browse-text").value);
+  const all = [...state.counts].filter(([name]) => name.includes(text))
+    .map(([name, count]) => ({ key: "room:" + name, name, count }))
+    .sort((a, b) => b.count - a.count || order.compare(a.name, b.name));
+  if (text && !state.counts.has(text)) all.push({ key: "new:" + text, name: text });
+  fill($("browse-list"), all.slice(0, MOST), offer, (li, { name, count }) => {
+    const here = state.conversations.has("room:" + name);
+    const words = count === undefined ? [] : [t.people(count), ...here ? [t.joinedAlready] : []];
+    set(li.querySelector(".count"), "textContent", words.join(", "));
+  });
+  set($("browse-none"), "hidden", all.length > 0);
+  set($("browse-partial"), "hidden", !state.partial);
+}
+
+function offer({ name, count }) {
+  const li = element("li"), button = element("button");
+  button.type = "button";
+  button.append(element("bdi", "label", count === undefined ? t.openNew(name) : t.roomTitle(name)),
+    element("span", "count"));
+  button.onclick = () => join(name);
+  li.append(button);
+  return li;
+}
+
+function join(name) {
+  if (act.join(name) === false) return error(t.sorry);
+  error("");
+}
+
+function error(why) { set($("browse-error"), "textContent", why); }
+
+// joined closes the dialog, and refused shows why a room cannot be joined. They report whether it
+// was open.
+export function joined() {
+  const was = $("browse").open;
+  $("browse").close();
+  return was;
+}
+
+export function refused(text) {
+  if ($("browse").open) error(sentence(text));
+  return $("browse").open;
+}
+
+$("browse-text").oninput = () => {
+  error("");
+  rooms();
+};
+$("browse-form").onsubmit = (e) => {
+  e.preventDefault();
+  $("browse-list").querySelector("button")?.click();
+};
+for (const button of document.querySelectorAll(".open-browse")) button.onclick = browse;
+
+// The dialog with the shortcuts.
+export function help() {
+  if ($("help").open) return;
+  $("help-list").replaceChildren(...t.shortcutList.flatMap(([keys, what]) => {
+    const dt = element("dt");
+    const words = keys.split(/(\+|, | in .*)/).filter(Boolean);
+    dt.append(...words.map((k) => /^(\+|, | in .*)$/.test(k) ? k : element("kbd", "", k)));
+    return [dt, element("dd", "", what)];
+  }));
+  $("help").showModal();
+}
+
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.querySelector(".close").onclick = () => dialog.close();
+  dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); }); // the backdrop
+}
