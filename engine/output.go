@@ -82,8 +82,7 @@ func (c *Conn) commit(b []byte, opts SendOptions) error {
 	l := c.loop
 	l.counters.MessagesOut++
 	l.written += last
-	if c.retained != nil && c.sent > 0 {
-		c.retained.begins(len(b)-last, c.sent)
+	if c.retained != nil {
 		c.retainSent()
 	}
 	if waiting := len(c.out) - c.sent; waiting >= earlyFlush || waiting > c.options.MaxOutput || c.backlog != nil {

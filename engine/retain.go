@@ -3,33 +3,33 @@ package engine
 // Flushed is a buffer of a conn with ConnOptions.Retain that the kernel has accepted. It contains
 // whole messages, as they were written.
 type Flushed struct {
-	Bytes []byte
-	Mark  uint32 // the mark at the time when all of Bytes was sent
+	Bytes  []byte
+	Serial uint32 // what Conn.Serial returned when its messages were written
 }
 
 // retained is the output of a conn with ConnOptions.Retain that was sent and not yet returned by
 // TakeFlushed. Owned by the loop.
 type retained struct {
-	mark    uint32
+	serial  uint32    // of the buffer in which the next message begins
 	flushed []Flushed // bound: messages a worker has not acknowledged
 	last    []byte    // the input that was unread when the connection was found broken, or nil
 
-	// Offsets of two message starts where a buffer that is never empty may be split. The first is
-	// within the sent bytes.
-	seam, next int
+	// cuts are offsets of message starts where out will be split. A buffer that is never empty
+	// would otherwise grow without limit.
+	cuts []int // bound: unsent output of a client
 }
 
 // undelivered reports whether the conn has ended with input that the handler has not received. r
 // may be nil.
 func (r *retained) undelivered() bool { return r != nil && r.last != nil }
 
-// retainSplit is how many bytes of a retained buffer are sent before it is split, so that a buffer
-// that is never empty does not grow without limit. Its size is at most six times the waiting bytes,
-// and twice retainSplit.
+// retainSplit is the size of the parts, in bytes, into which a buffer that is never empty is split.
+// Its size is at most six times the waiting bytes, and twice retainSplit.
 const retainSplit = 256 << 10
 
-// SetMark marks all bytes written so far to a conn with ConnOptions.Retain.
-func (c *Conn) SetMark(m uint32) { c.retained.mark = m }
+// Serial returns a number of the buffer that the next message written to a conn with
+// ConnOptions.Retain will be in. Each next buffer has the next number (mod 2^32).
+func (c *Conn) Serial() uint32 { return c.retained.serial }
 
 // TakeFlushed appends the buffers that were sent since the last call to list, oldest first. The
 // caller owns them until it passes them to Loop.Recycle.
@@ -51,28 +51,51 @@ func (l *Loop) Recycle(b []byte) { l.buffers.put(b) }
 // retain keeps the output buffer, all of which was sent.
 func (c *Conn) retain() {
 	r := c.retained
-	r.flushed = append(r.flushed, Flushed{c.out, r.mark})
-	r.seam, r.next = 0, 0
+	r.splitOff(c, len(r.cuts))
+	r.flushed = append(r.flushed, Flushed{c.out, r.serial})
+	r.serial++
 }
 
-// begins records that a message begins at offset at of out.
-func (r *retained) begins(at, sent int) {
-	if r.next <= sent {
-		r.seam, r.next = r.next, at
+// retainSent is called when a message was written. It begins another part when the present one is
+// large, and splits off the parts that were sent, when they are at least half of the buffer.
+func (c *Conn) retainSent() {
+	r, last := c.retained, 0
+	n := len(r.cuts)
+	if n > 0 {
+		last = r.cuts[n-1]
+	}
+	if len(c.out)-last >= retainSplit {
+		r.cuts = append(r.cuts, len(c.out))
+		r.serial++
+	}
+	for n > 0 && r.cuts[n-1] > c.sent {
+		n--
+	}
+	if n > 0 && r.cuts[n-1] >= len(c.out)/2 {
+		r.splitOff(c, n)
 	}
 }
 
-// retainSent splits off the sent messages of out, as far as seam allows, when they are many bytes.
-func (c *Conn) retainSent() {
-	r := c.retained
-	if r.seam < retainSplit || r.seam < len(c.out)/2 {
+// splitOff splits off the first n parts of out, which were sent.
+func (r *retained) splitOff(c *Conn, n int) {
+	if n == 0 {
 		return
 	}
-	rest := append(c.loop.buffers.get(len(c.out)-r.seam), c.out[r.seam:]...)
-	r.flushed = append(r.flushed, Flushed{c.out[:r.seam], r.mark})
-	c.out, c.sent = rest, c.sent-r.seam
-	if c.backlog != nil {
-		c.backlog.from -= r.seam
+	from := 0
+	first := r.serial - uint32(len(r.cuts))
+	for i, to := range r.cuts[:n] {
+		part := append(c.loop.buffers.get(to-from), c.out[from:to]...)
+		r.flushed = append(r.flushed, Flushed{part, first + uint32(i)})
+		from = to
 	}
-	r.seam, r.next = 0, max(r.next-r.seam, 0)
+	rest := append(c.loop.buffers.get(len(c.out)-from), c.out[from:]...)
+	c.loop.buffers.put(c.out)
+	c.out, c.sent = rest, c.sent-from
+	r.cuts = r.cuts[:copy(r.cuts, r.cuts[n:])]
+	for i := range r.cuts {
+		r.cuts[i] -= from
+	}
+	if c.backlog != nil {
+		c.backlog.from -= from
+	}
 }

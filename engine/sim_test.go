@@ -438,8 +438,8 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 }
 
 // The output of a conn with Retain is returned whole, once and in order, however the kernel accepts
-// it. The buffers end between messages and have a mark that covers them. Unsent output is available
-// too, also in OnClose. A buffer that is never empty does not grow without limit.
+// it. The buffers end between messages and have the serials of their messages. Unsent output is
+// available too, also in OnClose. A buffer that is never empty does not grow without limit.
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -451,11 +451,17 @@ func TestRetain(t *testing.T) {
 			}
 			var c *engine.Conn
 			var written, handed []byte
+			var serials []uint32 // of the buffer of each message
+			next := 0            // message that is handed out next
 			take := func() {
 				for _, f := range c.TakeFlushed(nil) {
 					handed = append(handed, f.Bytes...)
-					if last, whole := lastMessage(handed); !whole || f.Mark < last {
-						t.Fatalf("seed %d: a buffer with mark %d ends with message %d, whole %v", seed, f.Mark, last, whole)
+					for in := f.Bytes; len(in) > 0; next++ {
+						if n := nextMessage(in, next); n == 0 || serials[next] != f.Serial {
+							t.Fatalf("seed %d: message %d is in buffer %d, want %d", seed, next, f.Serial, serials[next])
+						} else {
+							in = in[n:]
+						}
 					}
 					c.Loop().Recycle(f.Bytes)
 				}
@@ -471,7 +477,7 @@ func TestRetain(t *testing.T) {
 				m = binary.BigEndian.AppendUint32(m, n)
 				m = append(m, make([]byte, binary.BigEndian.Uint32(m))...)
 				written = append(written, m...)
-				c.SetMark(n)
+				serials = append(serials, c.Serial())
 				if err := c.Write(m); err != nil {
 					t.Fatal(err)
 				}
@@ -500,17 +506,13 @@ func TestRetain(t *testing.T) {
 	}
 }
 
-// lastMessage reads b, messages of u32 length, u32 number and bytes, to its end.
-func lastMessage(b []byte) (number uint32, whole bool) {
-	for len(b) >= 8 {
-		n := 8 + int(binary.BigEndian.Uint32(b))
-		number = binary.BigEndian.Uint32(b[4:])
-		if n > len(b) {
-			return number, false
-		}
-		b = b[n:]
+// nextMessage reads a message of u32 length, u32 number and bytes at the front of b. It returns its
+// size, or 0 if it is not whole or has another number.
+func nextMessage(b []byte, number int) int {
+	if len(b) < 8 || int(binary.BigEndian.Uint32(b[4:])) != number || 8+int(binary.BigEndian.Uint32(b)) > len(b) {
+		return 0
 	}
-	return number, len(b) == 0
+	return 8 + int(binary.BigEndian.Uint32(b))
 }
 
 type resume struct{ c *engine.Conn }

@@ -61,40 +61,32 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 	}
 }
 
-// EchoUnits appends the replies to all complete frames of in, in units of about 32 KiB as a worker
-// writes them. It returns the number of bytes that those frames took.
+// EchoUnits appends the replies to all complete frames of in, as a worker writes them. It returns
+// the number of bytes that those frames took.
 func EchoUnits(out, in []byte) (answers []byte, taken int) {
-	start, unit := len(out), link.Frame{Type: link.Unit}
-	seal := func() {
-		if unit.ID == 0 {
-			out = out[:start]
-			return
-		}
-		link.AppendHeader(out[start:start], &unit, len(out)-start-link.HeaderSize)
-		start, unit.ID = len(out), 0
-	}
-	out = link.Begin(out, &unit)
 	for {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 || err != nil {
-			seal()
 			return out, taken
 		}
 		taken += n
-		if f.Type > link.Detach {
-			continue
-		}
-		if unit.Slot = f.ID; unit.ID == 0 {
-			unit.ID = f.ID
-		}
 		if f.Type == link.Message {
-			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token,
-				Payload: f.Payload})
-		}
-		if len(out)-start > 32<<10 {
-			seal()
-			out = link.Begin(out, &unit)
+			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags&link.FlagText | link.FlagHandled, ID: f.ID,
+				Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+		} else if ack := AckOf(&f); ack != nil {
+			out = link.Append(out, ack)
 		}
 	}
+}
+
+// AckOf returns the acknowledgement of an event without effects, or nil if the frame has none.
+func AckOf(f *link.Frame) *link.Frame {
+	switch {
+	case f.Type > link.Detach, f.Type == link.Detach && f.Has(link.FlagMoved):
+		return nil
+	case f.Type == link.Detach:
+		return &link.Frame{Type: link.Unit, Flags: link.FlagLeft, ID: f.ID, Slot: f.Slot, Token: f.Token}
+	}
+	return &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.Slot, Token: f.Token}
 }

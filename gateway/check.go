@@ -6,11 +6,23 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// rule is what SPEC.md requires of one type of frame from a worker.
+// rule is what SPEC.md requires of one type of frame from a worker, and where it is executed.
 type rule struct {
 	payload payload
 	flags   uint8 // allowed flags
+	where   where
 }
+
+// where says which loop or gateway executes a command.
+type where uint8
+
+const (
+	atLink    where = iota // no command: the link that it came by handles it
+	atClient               // the loop of the client that it is about
+	atAll                  // all loops, or the one that it names
+	atCursor               // the loop that its cursor names
+	atGateway              // another gateway
+)
 
 const (
 	sendFlags = link.FlagText | link.FlagRaw | link.FlagOverflow | link.FlagLatest | link.FlagResult
@@ -22,28 +34,28 @@ const (
 // rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
 // another gateway.
 var rules = [...]rule{
-	link.Unit:          {anything, 0}, // checkUnit checks its frames
-	link.Relay:         {anything, 0}, // see checkRelay
-	link.Peers:         {peers, 0},
-	link.Send:          {message, sendFlags},
-	link.Kick:          {lastMessage, kickFlags},
-	link.Bind:          {binding, bindFlags},
-	link.Unbind:        {version, link.FlagOwn | link.FlagResult},
-	link.Join:          {name, link.FlagResult},
-	link.Leave:         {name, link.FlagResult},
-	link.Set:           {change, setFlags},
-	link.Publish:       {publication, sendFlags | link.FlagFar},
-	link.Dissolve:      {name, link.FlagFar | link.FlagResult},
-	link.Evict:         {eviction, 0}, // from other gateways only
-	link.Count:         {targets, link.FlagResult},
-	link.Select:        {selection, link.FlagResult},
-	link.Invoke:        {anything, 0},
-	link.Authenticates: {nothing, 0},
-	link.Identity:      {anything, 0},
-	link.Ping:          {nothing, 0},
-	link.Pong:          {nothing, 0},
-	link.Drain:         {nothing, 0},
-	link.GoAway:        {anything, 0},
+	link.Unit:          {anything, link.FlagLeft, atLink}, // checkUnit checks its frames
+	link.Relay:         {anything, 0, atGateway},          // see checkRelay
+	link.Peers:         {peers, 0, atLink},
+	link.Send:          {message, sendFlags, atClient},
+	link.Kick:          {lastMessage, kickFlags, atClient},
+	link.Bind:          {binding, bindFlags, atClient},
+	link.Unbind:        {version, link.FlagOwn | link.FlagResult, atClient},
+	link.Join:          {name, link.FlagResult, atClient},
+	link.Leave:         {name, link.FlagResult, atClient},
+	link.Set:           {change, setFlags, atClient},
+	link.Publish:       {publication, sendFlags | link.FlagFar, atAll},
+	link.Dissolve:      {name, link.FlagFar | link.FlagResult, atAll},
+	link.Evict:         {eviction, 0, atAll}, // from other gateways only
+	link.Count:         {targets, link.FlagResult, atAll},
+	link.Select:        {selection, link.FlagResult, atCursor},
+	link.Invoke:        {anything, 0, atLink},
+	link.Authenticates: {nothing, 0, atLink},
+	link.Identity:      {anything, 0, atLink},
+	link.Ping:          {nothing, 0, atLink},
+	link.Pong:          {nothing, 0, atLink},
+	link.Drain:         {nothing, 0, atLink},
+	link.GoAway:        {anything, 0, atLink},
 }
 
 // wellFormed checks a frame against the rule of its type.
@@ -63,7 +75,7 @@ func wellFormed(f *link.Frame) error {
 
 // isCommand reports whether a unit may hold frames of the type. They may also come alone.
 func isCommand(t link.Type) bool {
-	return t == link.Relay || t >= link.Send && t <= link.Select && t != link.Evict
+	return int(t) < len(rules) && rules[t].where != atLink && t != link.Evict
 }
 
 // check checks a worker's command before anything is executed. A checked command can be executed on
@@ -83,25 +95,42 @@ func check(f *link.Frame, loops int) error {
 	if err := wellFormed(f); err != nil {
 		return err
 	}
-	switch f.Type {
-	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
+	switch rules[f.Type].where {
+	case atClient:
 		if int(f.Code) >= loops {
 			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, f.Code)
 		}
-	case link.Publish, link.Dissolve:
-		if int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar) {
+	case atAll:
+		if f.Type != link.Count && (int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar)) {
 			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, f.Slot)
 		}
-	case link.Select:
+	case atCursor:
 		c := link.Read(f.Payload)
 		c.Take(1 + 4) // fields, limit
 		if at := c.U64() >> cursorBits; at >= uint64(loops) {
 			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, at)
 		}
-	case link.Relay:
+	case atGateway:
 		return checkRelay(f)
 	}
 	return nil
+}
+
+// checkAnswer checks a SEND that is a unit, for a client of the loop.
+func (g *Gateway) checkAnswer(f *link.Frame, loop uint8) error {
+	const usual = sendFlags&^(link.FlagLatest|link.FlagResult) | link.FlagHandled
+	if f.Flags&^uint8(usual) == 0 && f.Code == uint16(loop) {
+		return nil
+	}
+	plain := *f
+	plain.Flags &^= link.FlagHandled
+	switch {
+	case f.Has(link.FlagResult):
+		return fmt.Errorf("%w: a result is not allowed in a SEND that acknowledges", link.ErrFrame)
+	case f.Code != uint16(loop):
+		return fmt.Errorf("%w: a SEND that acknowledges is for loop %d: must be for loop %d", link.ErrFrame, f.Code, loop)
+	}
+	return g.check(&plain)
 }
 
 // checkRelay checks the inner frame, except for its loop: only the other gateway knows how many
@@ -111,7 +140,7 @@ func checkRelay(f *link.Frame) error {
 	if err != nil {
 		return err
 	}
-	if inner.Type < link.Send || inner.Type > link.Set || inner.Has(link.FlagResult) {
+	if !isCommand(inner.Type) || rules[inner.Type].where != atClient || inner.Has(link.FlagResult) {
 		return fmt.Errorf("%w: type %d is not allowed in a frame of type %d", link.ErrFrame, inner.Type, f.Type)
 	}
 	return check(&inner, maxLoops)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -148,17 +149,15 @@ func (c *Control) Client(ctx context.Context, id string) (detail ClientDetail, e
 func describe(s *session, now time.Time) ClientInfo {
 	c := ClientInfo{
 		ID: s.member.ID.String(), Addr: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
-		Pending: s.entry == entryPending, Groups: s.member.GroupCount(),
-		QueuedBytes: s.queue.size(), UnackedBytes: int(s.unacked), OutputBytes: s.conn.Buffered(),
+		Pending: s.delivery.Entry() == delivery.Pending, Groups: s.member.GroupCount(),
+		UnackedBytes: s.delivery.UnackedBytes(), OutputBytes: s.conn.Buffered(),
 		Slow:      engine.IsSlow(s.conn),
 		Since:     now.Add(-time.Duration(s.loop.uptime-s.since) * time.Second),
-		LastHeard: now.Add(-time.Duration(s.loop.uptime-s.heard) * time.Second),
+		LastHeard: now.Add(-time.Duration(s.loop.uptime-s.delivery.Note) * time.Second),
 	}
-	if s.queue != nil {
-		c.QueuedMessages = s.queue.waiting
-	}
-	if s.link != nil {
-		c.Worker, c.WorkerID = s.link.hello.Name, fmt.Sprintf("%x", s.link.hello.ID)
+	c.QueuedMessages, c.QueuedBytes = s.delivery.Queued()
+	if k := s.link(); k != nil {
+		c.Worker, c.WorkerID = k.hello.Name, fmt.Sprintf("%x", k.hello.ID)
 	}
 	return c
 }

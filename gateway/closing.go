@@ -48,7 +48,6 @@ func (s *session) endWithCode(reason link.Reason, code uint16, text string) {
 			s.sendText([]byte(word))
 		}
 	}
-	s.notPending()
 	s.phase = phaseEnding
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // its uid and groups are free before its last bytes are written

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -37,15 +38,15 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 				if len(frame) < 4 || frame[0] != 0x88 || c.Closed() {
 					t.Fatalf("%v: it receives %q, closed %v", reason, frame, c.Closed())
 				}
-				if r.l.closingConns != 1 || c.s.phase != phaseForgotten || r.l.members.Len() > 0 {
+				if r.l.closingConns != 1 || c.s.delivery.State() != delivery.Forgotten || r.l.members.Len() > 0 {
 					t.Errorf("%v: %d leave, phase %v, %d members", reason, r.l.closingConns, c.s.phase, r.l.members.Len())
 				}
 				for range 3 {
 					c.Send(c.ws.Append(nil, bytes.Repeat([]byte("x"), 300_000), true))
 					r.turn(10, c)
 				}
-				if c.Closed() || len(r.received[c.s.slot]) > 0 {
-					t.Fatalf("%v: closed %v, the worker receives %d messages", reason, c.Closed(), len(r.received[c.s.slot]))
+				if c.Closed() || len(r.received[c.s.delivery.Slot]) > 0 {
+					t.Fatalf("%v: closed %v, the worker receives %d messages", reason, c.Closed(), len(r.received[c.s.delivery.Slot]))
 				}
 				began := time.Now()
 				if end != nil {
@@ -102,9 +103,9 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 					!closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
-				if len(r.received[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.received[c.s.slot], r.l.closingConns,
-						r.l.stats.CloseTimeouts)
+				if len(r.received[c.s.delivery.Slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
+					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.received[c.s.delivery.Slot],
+						r.l.closingConns, r.l.stats.CloseTimeouts)
 				}
 			})
 		}
@@ -134,9 +135,9 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 				t.Errorf("%s: closed after %v", format, took)
 			}
 			r.turn(10)
-			if len(r.received[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
+			if len(r.received[c.s.delivery.Slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
 				r.l.closingConns != 0 {
-				t.Errorf("%s: the worker receives %v, %d unanswered, %d closed", format, r.received[c.s.slot],
+				t.Errorf("%s: the worker receives %v, %d unanswered, %d closed", format, r.received[c.s.delivery.Slot],
 					r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
 			}
 		})

@@ -7,73 +7,70 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// command executes a worker's command that has been checked, here or on the loop that it is for.
+// command executes a worker's command that has been checked, where its rule says.
 func (l *loop) command(o origin, f *link.Frame) {
 	if f.Type == link.Send && f.Code == uint16(l.index) { // by far the most frequent
 		l.send(o, f)
 		return
 	}
-	switch f.Type {
-	case link.Relay:
+	switch rules[f.Type].where {
+	case atGateway:
 		l.relay(o, f)
-		return
-	case link.Publish, link.Dissolve, link.Evict, link.Count:
+	case atAll:
 		l.everywhere(o, f)
-		return
-	case link.Select:
+	case atCursor:
 		l.selectRows(o, f)
-		return
+	case atClient:
+		if f.Code != uint16(l.index) {
+			l.passOrPause(uint8(f.Code), o, f, o.serial)
+			return
+		}
+		l.clientCommand(o, f, l.session(f.Slot, f.Token))
 	}
-	if f.Code != uint16(l.index) {
-		l.passOrPause(uint8(f.Code), o, f, o.serial)
-		return
-	}
-	s := l.session(f.Slot, f.Token)
-	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
-		s.reject(f.Payload) // also if the client has gone: its messages must not be handled
-		l.status(o, f, link.OK)
-		return
-	}
-	if s == nil || s.phase != phaseOpen {
-		l.stats.StaleTargets++
-		l.status(o, f, link.Gone)
-		return
-	}
-	if f.Type == link.Set {
-		l.set(o, f, s)
-		return
-	}
-	l.status(o, f, l.clientCommand(o, f, s))
 }
 
 // send sends a message to one client of this loop.
 func (l *loop) send(o origin, f *link.Frame) {
+	l.status(o, f, l.sendTo(l.session(f.Slot, f.Token), f))
+}
+
+// sendTo sends the message of a SEND to a client. s is nil if the client is unknown.
+func (l *loop) sendTo(s *session, f *link.Frame) link.Status {
+	if s == nil || s.phase != phaseOpen {
+		l.stats.StaleTargets++
+		return link.Gone
+	}
+	if class, message := l.g.sendOptionsOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
+		return link.Refused
+	}
+	return link.OK
+}
+
+// clientCommand executes a command about one client of this loop, except SEND. s is nil if the
+// client is unknown.
+func (l *loop) clientCommand(o origin, f *link.Frame, s *session) {
 	status := link.OK
-	if s := l.session(f.Slot, f.Token); s == nil || s.phase != phaseOpen {
+	switch {
+	case s != nil && f.Type == link.Kick && f.Has(link.FlagRefused):
+		l.book.Reject(&s.delivery)
+		s.refuseAdmission(f.Payload) // also if the client has gone: its messages must not be handled
+	case s == nil || s.phase != phaseOpen:
 		l.stats.StaleTargets++
 		status = link.Gone
-	} else if class, message := l.g.sendOptionsOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
+	case f.Type == link.Set:
+		l.set(o, f, s) // it sends the result
+		return
+	case f.Type == link.Kick:
+		s.kick(f)
+	case f.Type == link.Bind, f.Type == link.Unbind:
+		l.changeUID(o, f, s)
+	case f.Type == link.Leave:
+		l.members.Leave(&s.member, string(f.Payload))
+	case !l.members.Join(&s.member, string(f.Payload)):
+		l.stats.JoinsRejected++
 		status = link.Refused
 	}
 	l.status(o, f, status)
-}
-
-// clientCommand executes a command about one client of this loop, except SEND and SET.
-func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
-	switch f.Type {
-	case link.Kick:
-		s.kick(f)
-	case link.Bind, link.Unbind:
-		l.changeUID(o, f, s)
-	case link.Join:
-		if !l.members.Join(&s.member, string(f.Payload)) {
-			l.stats.JoinsRejected++
-			return link.Refused
-		}
-	case link.Leave:
-		l.members.Leave(&s.member, string(f.Payload))
-	}
-	return link.OK
 }
 
 // kick closes a client, with a last message if the frame has one.
@@ -106,8 +103,8 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 		}
 		l.everywhere(here, &e)
 	}
-	if tell && s.link != nil {
-		s.link.refresh(s)
+	if k := s.link(); tell && k != nil {
+		k.refresh(s)
 	}
 }
 
@@ -140,8 +137,8 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 	if status == link.Refused {
 		l.stats.AttrsRejected++
 	}
-	if tell && s.link != nil {
-		s.link.refresh(s)
+	if k := s.link(); tell && k != nil {
+		k.refresh(s)
 	}
 	if status != link.Conflict {
 		l.status(o, f, status)
@@ -154,8 +151,8 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 // fromOwn reports whether the command came from the client's own worker, which knows the change
 // already.
 func (l *loop) fromOwn(o origin, f *link.Frame, s *session) bool {
-	return f.Has(link.FlagOwn) && s.link != nil &&
-		o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
+	k := s.link()
+	return f.Has(link.FlagOwn) && k != nil && o.kind == noteCommand && o.loop == l.index && o.serial == k.serial
 }
 
 // passOrPause hands a command to another loop. If the inbox there is full, the link with the

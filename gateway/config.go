@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -112,6 +113,11 @@ type Config struct {
 	// reconnect to other gateways at once. Defaults to the rate that closes all of them in half of
 	// DrainTimeout, and at least 100.
 	DrainRate int
+	// Rebalance is how many clients a second are moved to other workers after a worker has
+	// connected, until each worker has its share: with Hash and with Routers of your own, until each
+	// client is where Pick sends it. A client moves when its worker has handled all its messages, so
+	// none is lost, repeated or overtaken. Defaults to 0: clients stay with their workers.
+	Rebalance int
 	// OnInvoke answers worker.Worker.Invoke: with it the workers share state that is kept in the
 	// gateway's process. The payload is OnInvoke's own, of at most 1 MiB. The answer is sent as it
 	// is, at most 1 MiB. The worker gets the text of an error; it is logged and counted
@@ -230,8 +236,8 @@ func (c *Config) check() error {
 	if c.MaxGroupBytes > link.MaxGroupBytes {
 		return invalid("MaxGroupBytes", "%d: must be between 1 and %d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
-	if c.MaxDeliveries <= suspectAfter || c.MaxDeliveries > 255 {
-		return invalid("MaxDeliveries", "%d: must be between %d and 255", c.MaxDeliveries, suspectAfter+1)
+	if c.MaxDeliveries <= delivery.SuspectAfter || c.MaxDeliveries > 255 {
+		return invalid("MaxDeliveries", "%d: must be between %d and 255", c.MaxDeliveries, delivery.SuspectAfter+1)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
 		return invalid("LinkHeartbeat", "%v: must be whole seconds between 1 and %.0f", c.LinkHeartbeat,

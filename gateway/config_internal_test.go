@@ -53,6 +53,7 @@ func TestConfigFields(t *testing.T) {
 		"DrainDelay":   {Off: true},
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
+		"Rebalance":    {},
 		"OnInvoke":     {},
 		"Logger":       {},
 

@@ -31,7 +31,7 @@ func TestDepartedClientsAreBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRush(t, Config{QueueTimeout: time.Minute}, window)
 				const maxGone, maxDeparted = 50, 200
-				r.l.maxGone, r.l.maxDeparted = maxGone, maxDeparted
+				r.l.book.MaxLeaving, r.l.book.MaxDeparted = maxGone, maxDeparted
 				for i := range 2000 {
 					c := r.arrive()
 					c.say("hello")
@@ -42,19 +42,19 @@ func TestDepartedClientsAreBounded(t *testing.T) {
 						t.Fatal("it is given more clients")
 					}
 				}
-				if n := r.l.departed; n > maxDeparted {
+				if n := r.l.book.Departed(); n > maxDeparted {
 					t.Errorf("%d clients that are gone are kept", n)
 				}
 				if n := len(r.l.sessions); n > maxDeparted+1 {
 					t.Errorf("%d slots", n)
 				}
-				if frames, _ := r.k.sent.Outstanding(); frames > 3*(maxGone+1) {
+				if frames, _ := r.k.delivery.InFlight(); frames > 3*(maxGone+1) {
 					t.Errorf("%d frames are out", frames)
 				}
 				if n := waitsFor(r.k); n > maxGone {
 					t.Errorf("%d wait for credit", n)
 				}
-				if s := r.l.stats; s.WorkersBehind != 1 || s.DetachesUndelivered < 2000-maxDeparted-maxGone-1 {
+				if s := r.l.snapshot(); s.WorkersBehind != 1 || s.DetachesUndelivered < 2000-maxDeparted-maxGone-1 {
 					t.Errorf("behind %d times, %d detaches undelivered", s.WorkersBehind, s.DetachesUndelivered)
 				}
 				for range 100 {
@@ -65,9 +65,10 @@ func TestDepartedClientsAreBounded(t *testing.T) {
 				for range 100 {
 					r.turn(1000, c)
 				}
-				if got := r.received[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
-					r.k.unackedDetaches != 0 || r.k.behind {
-					t.Errorf("the worker has received %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
+				got := r.received[c.s.delivery.Slot]
+				if len(got) == 0 || got[len(got)-1] != "and now?" || r.l.book.Departed() != 0 ||
+					leaving(r.k) != 0 || r.k.delivery.Behind() {
+					t.Errorf("the worker has received %q; %d are gone, of its %d", got, r.l.book.Departed(), leaving(r.k))
 				}
 			})
 		})
@@ -79,7 +80,7 @@ func TestForgottenClientsWaitForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 4<<10)
-		r.l.maxDeparted = 10
+		r.l.book.MaxDeparted = 10
 		var all []*rushClient
 		for range 100 {
 			c := r.arrive()
@@ -94,17 +95,26 @@ func TestForgottenClientsWaitForNothing(t *testing.T) {
 			c.Reset()
 		}
 		r.turn(0, all...)
-		if n := waitsFor(r.k); n > 10 || r.l.departed > 10 {
-			t.Errorf("%d wait, of %d that are gone", n, r.l.departed)
+		if n := waitsFor(r.k); n > 10 || r.l.book.Departed() > 10 {
+			t.Errorf("%d wait, of %d that are gone", n, r.l.book.Departed())
 		}
 		for range 300 {
 			r.turn(1000)
 		}
-		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.unackedDetaches != 0 || r.k.clients != 0 {
-			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.unackedDetaches, r.k.clients)
+		if frames, _ := r.k.delivery.InFlight(); frames > 0 || leaving(r.k) != 0 || r.k.delivery.Clients() != 0 {
+			t.Errorf("%d frames, %d gone, %d clients", frames, leaving(r.k), r.k.delivery.Clients())
 		}
 	})
 }
 
 // waitsFor is how many clients wait for a link's credit.
-func waitsFor(k *workerLink) int { return len(k.waiting.small.heap) + len(k.waiting.large.heap) }
+func waitsFor(k *workerLink) int {
+	_, waiting, _ := k.delivery.Figures()
+	return waiting
+}
+
+// leaving is how many clients of a link are gone and not acknowledged.
+func leaving(k *workerLink) int {
+	leaving, _, _ := k.delivery.Figures()
+	return leaving
+}

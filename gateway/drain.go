@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -230,8 +231,8 @@ func (l *loop) closeRemaining() int {
 		if s == nil || s.phase != phaseOpen {
 			continue
 		}
-		if n := s.dropQueued(); n > 0 {
-			s.refuse(refusedDraining, n)
+		if n := l.book.Drop(&s.delivery); n > 0 {
+			s.rejected(delivery.CodeDraining, n)
 		}
 		s.end(link.ReasonDraining)
 	}
@@ -257,7 +258,7 @@ func (l *loop) cutClients() int {
 func (l *loop) unconfirmedEffects() int {
 	n := l.unconfirmed()
 	if len(l.links) > 0 {
-		n += l.departed
+		n += l.book.Departed()
 	}
 	return n
 }

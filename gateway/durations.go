@@ -66,8 +66,9 @@ type sampler struct {
 	handling durations // the same, without messages that had to wait
 }
 
-// begin starts to time the newest message of a client, unless another one is being timed.
-func (m *sampler) begin(s *session) {
+// begin starts to time the newest message of a client, unless another one is being timed. sent is
+// the number of the newest message that was sent to the worker, and queued are behind it.
+func (m *sampler) begin(s *session, sent uint32, queued int) {
 	now := time.Now()
 	switch {
 	case m.of == nil || m.of.phase != phaseOpen:
@@ -76,18 +77,14 @@ func (m *sampler) begin(s *session) {
 	default:
 		m.end(sampleTime)
 	}
-	queued := 0
-	if s.queue != nil {
-		queued = s.queue.waiting
-	}
 	m.of, m.began, m.direct = s, now, queued == 0
-	m.number = s.handled + uint32(s.out) + uint32(queued)
+	m.number = sent + uint32(queued)
 }
 
-// check ends the sample if its message is handled. It is called after each acknowledgement of a
-// worker.
-func (m *sampler) check() {
-	if m.of != nil && int32(m.of.handled-m.number) >= 0 {
+// check ends the sample if it is of the client and its message is handled. handled is the number of
+// the client's newest message that is.
+func (m *sampler) check(s *session, handled uint32) {
+	if m.of == s && int32(handled-m.number) >= 0 {
 		m.end(time.Since(m.began))
 	}
 }

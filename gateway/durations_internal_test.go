@@ -35,32 +35,28 @@ func TestSampler(t *testing.T) {
 		return n
 	}
 	var m sampler
-	one := &session{phase: phaseOpen, handled: 5, out: 2}
-	m.begin(one) // its seventh message
-	m.begin(&session{phase: phaseOpen})
-	one.handled = 6
-	if m.check(); m.of != one || count(&m.message) != 0 {
+	one := &session{phase: phaseOpen}
+	m.begin(one, 7, 0)
+	m.begin(&session{phase: phaseOpen}, 0, 0)
+	if m.check(one, 6); m.of != one || count(&m.message) != 0 {
 		t.Errorf("before the message is handled: %+v", m)
 	}
-	one.handled = 7
-	if m.check(); m.of != nil || count(&m.message) != 1 || count(&m.handling) != 1 {
+	if m.check(one, 7); m.of != nil || count(&m.message) != 1 || count(&m.handling) != 1 {
 		t.Errorf("after it: %+v", m)
 	}
-	waits := &session{phase: phaseOpen, handled: 1<<32 - 1, queue: &queue{waiting: 2}}
-	m.begin(waits)
-	waits.handled++
-	m.check()
-	waits.handled++
-	if m.check(); m.of != nil || count(&m.message) != 2 || count(&m.handling) != 1 {
+	waits := &session{phase: phaseOpen}
+	m.begin(waits, 1<<32-1, 2)
+	m.check(waits, 0)
+	if m.check(waits, 1); m.of != nil || count(&m.message) != 2 || count(&m.handling) != 1 {
 		t.Errorf("one that waited: %+v", m)
 	}
-	m.begin(one)
+	m.begin(one, 8, 0)
 	one.phase = phaseGone
-	if m.begin(waits); m.of != waits || count(&m.message) != 2 {
+	if m.begin(waits, 2, 0); m.of != waits || count(&m.message) != 2 {
 		t.Errorf("after a client has gone: %+v", m)
 	}
 	m.began = m.began.Add(-sampleTime)
-	if m.begin(waits); m.of != waits || count(&m.message) != 3 || m.message.counts[len(durationBounds)] != 1 {
+	if m.begin(waits, 2, 0); m.of != waits || count(&m.message) != 3 || m.message.counts[len(durationBounds)] != 1 {
 		t.Errorf("one that takes too long: %+v", m)
 	}
 }

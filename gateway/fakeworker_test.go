@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -27,8 +28,8 @@ type fakeLink struct {
 	frames  []link.Frame // guarded by mu: not taken by the test yet
 	pongs   uint32       // guarded by mu: the id of the last one
 	over    bool         // guarded by mu
-	unacked []uint32     // owned by the test
-	last    uint32       // owned by the test: the last acknowledged one
+	unacked []link.Frame // owned by the test: acknowledgements to write
+	last    link.Frame   // owned by the test: the last one written
 }
 
 // dialWorker opens a worker's links to all loops.
@@ -121,9 +122,9 @@ func (l *fakeLink) write(frames ...*link.Frame) {
 
 // ack acknowledges all frames that the test has taken, one by one.
 func (l *fakeLink) ack() {
-	for _, seq := range l.unacked {
-		l.write(&link.Frame{Type: link.Unit, ID: seq, Slot: seq})
-		l.last = seq
+	for _, ack := range l.unacked {
+		l.write(&ack)
+		l.last = ack
 	}
 	l.unacked = nil
 }
@@ -159,8 +160,8 @@ func (l *fakeLink) takeOne(meant func(f *link.Frame) bool) (link.Frame, bool) {
 	for i := range l.frames {
 		if f := l.frames[i]; meant(&f) {
 			l.frames = append(l.frames[:i:i], l.frames[i+1:]...)
-			if f.Type <= link.Detach {
-				l.unacked = append(l.unacked, f.ID)
+			if ack := gateway.AckOf(&f); ack != nil {
+				l.unacked = append(l.unacked, *ack)
 			}
 			return f, true
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
@@ -40,7 +41,7 @@ func (p *fanout) init(l *loop) {
 // to writes the message to one client.
 func (p *fanout) to(m *registry.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
-	if s.phase != phaseOpen || p.all && s.entry != entryAdmitted {
+	if s.phase != phaseOpen || p.all && s.delivery.Entry() != delivery.Admitted {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {

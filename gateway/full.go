@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 )
 
 // Messages from clients wait in queues if they come faster than workers handle them. From
@@ -19,38 +20,13 @@ import (
 // lightWork is the work up to which a client counts as one that sends little.
 const lightWork = 4 << 10
 
-// checkQueues is called when queuedBytes has changed.
-func (l *loop) checkQueues() {
-	switch bound := l.g.cfg.MaxQueueBytes; {
-	case !l.queuesFull && l.queuedBytes > bound:
-		l.queuesFull = true
-		l.stats.QueueFull++
-	case l.queuesFull && l.queuedBytes <= bound/2:
-		l.queuesFull = false
-		l.resumeStalled(nil)
-	}
-}
-
-// checkCreditFull is called when the number of bytes that wait for the link's credit has changed.
-func (k *workerLink) checkCreditFull() {
-	switch bound, waiting := k.window, k.waiting.small.bytes; {
-	case !k.creditFull && waiting > bound:
-		k.creditFull = true
-	case k.creditFull && waiting <= bound/2:
-		k.creditFull = false
-		if !k.loop.queuesFull { // else the stalled clients would stall again
-			k.loop.resumeStalled(k)
-		}
-	}
-}
-
 // stall stops reading the client until the queues are no longer full, or its worker has credit for
 // what it sends.
 func (s *session) stall() {
 	l := s.loop
 	s.pause(pausedByQueues)
-	if s.link != nil {
-		s.link.stalls = true
+	if d := s.delivery.Link(); d != nil {
+		d.Stalls = true
 	}
 	if s.turn&stalled != 0 {
 		return
@@ -64,10 +40,10 @@ func (s *session) stall() {
 
 // resumeStalled reads the stalled clients of a link again, or with nil those of all links. They
 // keep their order, so that the last one does not find the queues full each time.
-func (l *loop) resumeStalled(k *workerLink) {
+func (l *loop) resumeStalled(k *delivery.Link) {
 	kept := l.stalled[:0]
 	for _, s := range l.stalled {
-		if k != nil && s.link != k && s.phase == phaseOpen {
+		if k != nil && s.delivery.Link() != k && s.phase == phaseOpen {
 			kept = append(kept, s)
 			continue
 		}
@@ -81,18 +57,24 @@ func (l *loop) resumeStalled(k *workerLink) {
 // mayDecode reports whether the client's next message may be decoded. in is the rest of its input,
 // and work was done for it in this turn.
 func (s *session) mayDecode(in []byte, work int) bool {
-	return !s.loop.queuesFull && (s.link == nil || !s.link.creditFull) || s.mayAdd(in, work)
+	return !s.loop.book.IsFull() && !s.creditFull() || s.mayAdd(in, work)
+}
+
+// creditFull reports whether a full window waits for the credit of the client's link.
+func (s *session) creditFull() bool {
+	k := s.delivery.Link()
+	return k != nil && k.CreditFull()
 }
 
 // mayAdd is mayDecode while the queues or the link's credit are full.
 func (s *session) mayAdd(in []byte, work int) bool {
-	l, ahead := s.loop, s.link != nil && s.link.creditFull
 	ws, ok := s.codec.(*codec.WebSocket)
 	compressed := ok && ws.Compressed(in) // its inflated size is not known
-	if ahead && compressed && s.turn.lastCost() > lightWork {
+	if s.creditFull() && compressed && s.turn.lastCost() > lightWork {
 		return false
 	}
-	return !l.queuesFull || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
+	return !s.loop.book.IsFull() ||
+		!s.delivery.HasQueue() && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
 }
 
 // isTaken reports whether the worker has credit for the next message, whatever its size.
@@ -104,7 +86,7 @@ func (s *session) isTaken(in []byte, ws *codec.WebSocket, compressed bool) bool 
 	case ws != nil:
 		most += ws.Unfinished()
 	}
-	return !s.isSuspect() && s.attach() && s.link.fitsUpTo(most) && s.link.allows(s, most)
+	return s.loop.book.Takes(&s.delivery, most)
 }
 
 // isLight reports whether the client sends little.
@@ -114,10 +96,7 @@ func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed b
 	case work+len(in) > lightWork:
 		return false
 	case compressed:
-		return s.turn.lastCost() <= lightWork && s.loop.queuedBytes <= bound+bound/4
+		return s.turn.lastCost() <= lightWork && s.loop.book.QueuedBytes() <= bound+bound/4
 	}
 	return ws == nil || ws.Unfinished() <= lightWork
 }
-
-// unassigned reports whether no worker takes clients.
-func (l *loop) unassigned() bool { return len(l.pool.links) == 0 }

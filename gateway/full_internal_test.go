@@ -36,7 +36,7 @@ func TestResumedClientsDoNotStarveYieldedOnes(t *testing.T) {
 				}
 			}
 			if turn >= 100 && turn%10 == 0 {
-				if n := len(r.received[quiet.s.slot]); n < said {
+				if n := len(r.received[quiet.s.delivery.Slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the other client have come", turn, n, said)
 				}
 				said++
@@ -66,7 +66,7 @@ func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 				}
 			}
 			if turn >= 500 && turn%100 == 0 {
-				if n := len(r.received[late.s.slot]); n < said {
+				if n := len(r.received[late.s.delivery.Slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the client that came last have come", turn, n, said)
 				}
 				said++
@@ -75,12 +75,12 @@ func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 			r.turn(8, all...)
 		}
 		for _, c := range all[:64] {
-			if n := len(r.received[c.s.slot]); n < 2000*8/64/4 {
-				t.Errorf("of client %d only %d messages have come", c.s.slot, n)
+			if n := len(r.received[c.s.delivery.Slot]); n < 2000*8/64/4 {
+				t.Errorf("of client %d only %d messages have come", c.s.delivery.Slot, n)
 			}
 		}
-		if r.l.stats.QueueFull < 10 {
-			t.Errorf("the queues were full only %d times", r.l.stats.QueueFull)
+		if r.l.book.QueueFull < 10 {
+			t.Errorf("the queues were full only %d times", r.l.book.QueueFull)
 		}
 	})
 }
@@ -91,19 +91,19 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
 		first := r.client("text")
-		r.l.queuesFull = true // and stays so
+		r.l.book.MaxQueue = -10 // the queues are full, and stay so
 		r.k.backlogged = true
 		c := r.client("text")
 		c.Send(lines(1, 8000))
 		r.turn(10, c)
-		if c.s.link != nil || c.s.pauses != pausedByQueues {
+		if c.s.link() != nil || c.s.pauses != pausedByQueues {
 			t.Fatalf("the client has a worker, or is not held up: %b", c.s.pauses)
 		}
 		first.say("of which the worker gives an answer")
 		for range 5 {
 			r.turn(10, first, c)
 		}
-		if n := len(r.received[c.s.slot]); n != 1 {
+		if n := len(r.received[c.s.delivery.Slot]); n != 1 {
 			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
 		}
 	})
@@ -126,7 +126,7 @@ func TestAStalledClientTriesAgain(t *testing.T) {
 		for range 5 {
 			r.turn(0, busy...)
 		}
-		r.l.queuesFull = true // and stays so
+		r.l.book.MaxQueue = -10 // the queues are full, and stay so
 		c.Send(lines(1, 200<<10))
 		for range 3 {
 			r.turn(0, c)
@@ -139,27 +139,9 @@ func TestAStalledClientTriesAgain(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			r.turn(0, c)
 		}
-		if c.s.out != 1 {
+		if c.s.delivery.InFlight() != 1 {
 			t.Errorf("the message is not with the worker; the client is paused for %b", c.s.pauses)
 		}
-	})
-}
-
-// Clients store the virtual time of a link's queue in 32 bits. When that has wrapped around, a new
-// client is not taken for one that is far ahead.
-func TestANewClientIsNotAhead(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRush(t, Config{}, 1<<20)
-		r.k.waiting.small.now = placeUnit<<32 - 1<<20
-		c := r.client("text")
-		c.s.queue = &queue{}
-		c.s.queue.push([]byte("x"), 0)
-		r.k.waiting.small.push(c.s, r.k.share)
-		if w := r.k.waiting.small.pop(); w.from != r.k.waiting.small.now {
-			t.Errorf("it is %d bytes ahead", w.from-r.k.waiting.small.now)
-		}
-		c.s.queue = nil
 	})
 }
 
@@ -175,12 +157,12 @@ func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 		var all, well []*rushClient
 		for range 80 {
 			c := r.client("text")
-			if all = append(all, c); c.s.link == r.k {
+			if all = append(all, c); c.s.link() == r.k {
 				well = append(well, c)
 			}
 		}
 		well = append(well, r.client("ws"))
-		for s := well[len(well)-1].s; s.link != r.k; s = well[len(well)-1].s {
+		for s := well[len(well)-1].s; s.link() != r.k; s = well[len(well)-1].s {
 			well[len(well)-1] = r.client("ws")
 		}
 		all = append(all, well[len(well)-1])
@@ -189,15 +171,15 @@ func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 		}
 		more := lines(20, 16_000)
 		for _, c := range all {
-			if c.s.link == hung {
+			if c.s.link() == hung {
 				c.Send(more)
 			}
 		}
 		for range 20 {
 			r.turn(1000, all...)
 		}
-		if !r.l.queuesFull {
-			t.Fatalf("the queues are not full: %d bytes wait", r.l.queuedBytes)
+		if !r.l.book.IsFull() {
+			t.Fatalf("the queues are not full: %d bytes wait", r.l.book.QueuedBytes())
 		}
 		for said := range 50 {
 			for _, c := range well {
@@ -207,7 +189,7 @@ func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 				r.turn(10, all...)
 			}
 			for _, c := range well {
-				if n := len(r.received[c.s.slot]); n < said+1 {
+				if n := len(r.received[c.s.delivery.Slot]); n < said+1 {
 					t.Fatalf("%d of %d messages of a client of the well worker have come; it is paused for %b", n, said+1, c.s.pauses)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/engine/enginetest"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -125,7 +126,7 @@ func stay(t *testing.T, clients []*enginetest.Peer, sessions []*session) {
 	for i, c := range clients {
 		s := sessions[i]
 		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced &&
-			s.entry != entryRejected {
+			s.delivery.Entry() != delivery.Rejected {
 			t.Fatalf("client %d is gone: %v", i, s.reason)
 		}
 	}

@@ -29,16 +29,16 @@ func (b *ledger) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		switch {
-		case f.Type == link.Ping:
+		switch f.Type {
+		case link.Ping:
 			_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Pong, ID: f.ID}))
 			continue
-		case f.Type > link.Detach:
-			continue
-		case f.Type == link.Message:
+		case link.Message:
 			b.enter(string(f.Payload))
 		}
-		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID}))
+		if ack := gateway.AckOf(&f); ack != nil {
+			_, _ = conn.Write(link.Append(nil, ack))
+		}
 	}
 }
 

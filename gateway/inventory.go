@@ -199,11 +199,11 @@ func (c *Control) Workers(ctx context.Context) ([]WorkerInfo, error) {
 func linksOf(l *loop) []WorkerInfo {
 	links := make([]WorkerInfo, 0, len(l.links))
 	for _, k := range l.links {
-		frames, bytes := k.sent.Outstanding()
+		frames, bytes := k.delivery.InFlight()
 		links = append(links, WorkerInfo{
 			ID: fmt.Sprintf("%x", k.hello.ID), Name: k.hello.Name, Build: k.hello.Build,
-			Addr: k.conn.RemoteAddr().String(), Weight: int(k.hello.Weight), Links: 1, Clients: k.clients,
-			Draining: k.draining, Behind: k.behind, UnackedFrames: frames, UnackedBytes: bytes,
+			Addr: k.conn.RemoteAddr().String(), Weight: int(k.hello.Weight), Links: 1, Clients: k.delivery.Clients(),
+			Draining: k.delivery.IsDraining(), Behind: k.delivery.Behind(), UnackedFrames: frames, UnackedBytes: bytes,
 			OutputBytes: k.conn.Buffered(),
 		})
 	}

@@ -15,10 +15,8 @@ func TestAllFollowsTheWindow(t *testing.T) {
 		for _, window := range []uint32{8 << 20, 1 << 10} {
 			r = newRush(t, Config{}, window)
 			r.turn(0)
-			half := int(window) / 2
-			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) ||
-				r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {
-				t.Errorf("window %d: %d, a client's share %d", window, r.k.window, r.k.share)
+			if r.k.delivery.Window() != int(window) || r.k.delivery.Share != max(int(window)/64, 16<<10) {
+				t.Errorf("window %d: %d, a client's share %d", window, r.k.delivery.Window(), r.k.delivery.Share)
 			}
 			// The output that may wait for a worker that does not read is bounded by the window.
 			r.worker.Limit(0)

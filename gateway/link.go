@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -15,22 +16,12 @@ type workerLink struct {
 	hello link.WorkerHello
 
 	liveness
-	conn            *engine.Conn
-	serial          uint32
-	sent            link.AckWindow
-	kept            unackedLog
-	ack             func(link.Acked) // the method acknowledged, bound once so that a call does not allocate
-	clients         int
-	peers           []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
-	unackedDetaches int      // clients that have gone and whose DETACH is not acknowledged
-	behind          bool     // unackedDetaches is over its limit: the worker gets no more clients
-	window          int      // bytes
-	// share is the part of the window, in bytes, that one client may use. It leaves credit for
-	// others when one client's handler blocks.
-	share        int
-	waiting      lanes // clients that wait for credit
-	creditFull   bool  // a full window waits for credit: large messages are not inflated
-	stalls       bool  // clients of the link may have stalled since it last had credit
+	conn         *engine.Conn
+	serial       uint32
+	delivery     *delivery.Link
+	ack          func(s *session, n uint32, left bool) // acknowledge
+	flushed      []engine.Flushed                      // scratch
+	peers        []uint32                              // gateways that the worker knows; bound: gateways that a loop knows
 	timer        engine.Timer
 	backlogged   bool // the worker gets no more clients until half of its output is written
 	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
@@ -38,18 +29,24 @@ type workerLink struct {
 	asked        int  // questions about clients that it has not answered
 	// authenticates: its worker answers such questions.
 	authenticates bool
-	draining      bool
 	replaced      bool // by a newer link of the same worker
 	ended         bool // the link is removed: further input is ignored, because its clients have other workers
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello, window: int(hello.Window)}
-	k.share = max(k.window/64, 16<<10)
-	k.sent.Init(hello.Window)
-	k.ack = k.acknowledged
+	k := &workerLink{loop: l, hello: hello, delivery: new(delivery.Link)}
+	k.delivery.Init(k, hello.ID, hello.Window)
+	k.ack = k.acknowledge
 	k.timer.Target = k
 	return k
+}
+
+// linkOf is the link that a delivery.Link belongs to. It is nil for nil.
+func linkOf(d *delivery.Link) *workerLink {
+	if d == nil {
+		return nil
+	}
+	return d.Owner.(*workerLink)
 }
 
 // OnOpen implements engine.Handler.
@@ -75,7 +72,8 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	l.pool.add(k)
 	l.noteWorkers()
-	l.pumpWaiting()
+	l.book.WorkerReady()
+	l.rebalance.begin(l)
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index,
 		"remote", c.RemoteAddr().String())
 }
@@ -104,11 +102,12 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		return len(in)
 	}
 	k.trim()
-	k.pumpWaiting()
-	k.catchUp()
-	if k.backlogged && k.conn.Buffered() <= k.window/2 {
+	b := &k.loop.book
+	b.Credit(k.delivery)
+	b.CatchUp(k.delivery)
+	if k.backlogged && k.conn.Buffered() <= k.delivery.Window()/2 {
 		k.backlogged = false
-		k.loop.pumpWaiting()
+		b.WorkerReady()
 	}
 	return taken
 }
@@ -117,7 +116,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 func (k *workerLink) OnClose(c *engine.Conn, err error) {
 	k.remove()
 	k.loop.linked--
-	lost, _ := k.sent.Outstanding()
+	lost, _ := k.delivery.InFlight()
 	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(),
 		"unacknowledged", lost, "err", err)
@@ -137,19 +136,22 @@ func (k *workerLink) remove() {
 	l.noteWorkers()
 	delete(l.links, k.serial)
 	l.questions.lost(k)
-	k.waiting.clear()
-	k.requeueUnacked()
+	k.trim()
+	l.book.Lost(k.delivery, k.conn.Unflushed())
 	for _, s := range l.sessions {
-		if s != nil && s.link == k {
-			s.orphan(!k.replaced)
+		if s != nil && s.delivery.Link() == k.delivery {
+			l.book.Orphan(&s.delivery, k.replaced)
+			s.throttle()
 		}
 	}
-	l.pumpWaiting()
-	l.trials.OnTimer(nil)
+	l.book.WorkerReady()
 }
 
 // frame handles one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
+	if f.Type == link.Send && f.Has(link.FlagHandled) {
+		return k.answer(f)
+	}
 	if isCommand(f.Type) {
 		if err := k.loop.g.check(f); err != nil {
 			return err
@@ -187,13 +189,15 @@ func (k *workerLink) frame(f *link.Frame) error {
 	return nil
 }
 
-// unit applies the effects of the messages f.ID to f.Slot, and then acknowledges them. It checks
-// all frames before it applies the first one, so that a malformed unit has no effect.
+// unit applies the effects of a client's messages up to number f.ID, and then acknowledges them. It
+// checks everything before it applies the first effect, so that a malformed unit has no effect.
 func (k *workerLink) unit(f *link.Frame) error {
-	if err := k.sent.Check(f.ID, f.Slot); err != nil {
+	l, left := k.loop, f.Has(link.FlagLeft)
+	s := l.session(f.Slot, f.Token)
+	if err := l.book.Check(k.delivery, s.client(), f.ID, left); err != nil {
 		return err
 	}
-	if err := k.loop.g.checkUnit(f.Payload); err != nil {
+	if err := l.g.checkUnit(f.Payload); err != nil {
 		return err
 	}
 	o := k.origin()
@@ -201,11 +205,39 @@ func (k *workerLink) unit(f *link.Frame) error {
 		var inner link.Frame
 		n, _ := link.Next(in, link.MaxFrame, &inner)
 		in = in[n:]
-		k.loop.command(o, &inner)
+		l.command(o, &inner)
 	}
-	err := k.sent.Ack(f.ID, f.Slot, k.ack)
-	k.loop.sampler.check()
-	return err
+	k.ack(s, f.ID, left)
+	return nil
+}
+
+// answer applies a SEND that is a unit: it also acknowledges its client's messages up to number
+// f.ID.
+func (k *workerLink) answer(f *link.Frame) error {
+	l := k.loop
+	s := l.session(f.Slot, f.Token)
+	if err := l.book.Check(k.delivery, s.client(), f.ID, false); err != nil {
+		return err
+	}
+	if err := l.g.checkAnswer(f, l.index); err != nil {
+		return err
+	}
+	l.sendTo(s, f)
+	k.ack(s, f.ID, false)
+	return nil
+}
+
+// acknowledge notes that the worker has handled the client's messages up to number n, and with left
+// also its DETACH. s is nil if the client is unknown.
+func (k *workerLink) acknowledge(s *session, n uint32, left bool) {
+	k.loop.book.Acknowledge(k.delivery, s.client(), n, left)
+	if s == nil {
+		return
+	}
+	k.loop.sampler.check(s, s.delivery.Handled())
+	if s.pauses != 0 {
+		s.throttle()
+	}
 }
 
 // resumeReads reads the link again if no inbox or outbox that it has filled is still full.
@@ -218,75 +250,77 @@ func (k *workerLink) resumeReads() {
 // origin names the link as the destination of a command's reply.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// allows reports whether the client's share of the window has space for a message of n bytes.
-func (k *workerLink) allows(s *session, n int) bool {
-	return s.out == 0 || int(s.unacked)+link.HeaderSize+n <= k.share
-}
-
-// message sends a client's message. The caller has checked that it fits.
-func (k *workerLink) message(s *session, payload []byte, flags uint8) {
-	s.unackedFrames++
-	s.out++
-	s.unacked += int32(link.HeaderSize + len(payload))
-	token := s.token()
-	seq := k.sent.Push(link.Message, s.slot, token, link.HeaderSize+len(payload))
-	k.conn.SetMark(seq)
+// message writes a client's message, which the book has allowed, and returns the serial of its
+// buffer.
+func (k *workerLink) message(s *session, number uint32, payload []byte, flags uint8) (serial uint32) {
+	serial = k.conn.Serial()
 	f := &link.Frame{
 		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
-		ID: seq, Slot: s.slot, Token: token,
+		ID: number, Slot: s.delivery.Slot, Token: s.token(),
 	}
 	b := link.AppendHeader(k.conn.Begin(len(payload)), f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the window is the link's bound: an overflow ends the link
+	return serial
 }
 
 // isBacklogged reports whether so much output waits that the worker gets no more clients until half
 // of it is written. Attachments need no credit, unlike messages. There may be many at once, and
 // each may be large, so they could overflow the link.
 func (k *workerLink) isBacklogged() bool {
-	k.backlogged = k.backlogged || k.conn.Buffered() > k.window
+	k.backlogged = k.backlogged || k.conn.Buffered() > k.delivery.Window()
 	return k.backlogged
 }
 
-// attach sends the client's attachment to the worker.
-func (k *workerLink) attach(s *session) {
-	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
-	if s.entry == entryPending {
+// attach writes the client's attachment, and returns the serial of its buffer and its size.
+func (k *workerLink) attach(s *session, of delivery.Attachment) (serial uint32, size int) {
+	f := link.Frame{
+		Type: link.Attach, Code: uint16(s.member.Version()), ID: of.Handled, Slot: s.delivery.Slot, Token: s.token(),
+	}
+	if of.New {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
-		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(), Handled: s.handled,
+		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(),
+		Redelivered: uint32(of.Redelivered), Cause: link.Cause(of.Cause),
 		Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
-	if s.entry != entryPending {
-		a.Cause = link.CauseDied
-	}
+	serial = k.conn.Serial()
 	b := k.conn.Begin(0)
 	start := len(b)
 	b = link.AppendAttachment(link.Begin(b, &f), &a)
 	link.Finish(b, start)
-	link.SetID(b[start:], k.sent.Push(link.Attach, s.slot, s.token(), len(b)-start))
-	s.unackedFrames++
+	size = len(b) - start
 	_ = k.conn.Commit(b)
+	return serial, size
 }
 
-// detach tells the worker that the client has gone.
-func (k *workerLink) detach(s *session) {
-	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token()}
-	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
-	k.send(&f)
-	if k.loop.departed > k.loop.maxDeparted {
-		k.loop.stats.DetachesUndelivered++ // it may not be delivered
-		k.loop.forget(s)
-		return
+// detach tells the worker that the client has gone, or has moved to another worker. It returns the
+// serial of the frame's buffer.
+func (k *workerLink) detach(s *session, moved bool) (serial uint32) {
+	f := link.Frame{
+		Type: link.Detach, Code: uint16(s.reason), ID: s.delivery.Last(), Slot: s.delivery.Slot, Token: s.token(),
 	}
-	s.unackedFrames++
-	s.detachSent = true
+	if moved {
+		f.Code, f.Flags = 0, link.FlagMoved
+	}
+	serial = k.conn.Serial()
+	_ = k.conn.Commit(link.Append(k.conn.Begin(0), &f))
+	return serial
+}
+
+// trim gives the buffers that were written to the book, and gets back those that it does not need.
+func (k *workerLink) trim() {
+	k.flushed = k.conn.TakeFlushed(k.flushed[:0])
+	for _, b := range k.flushed {
+		k.loop.book.Flushed(k.delivery, b.Bytes, b.Serial)
+	}
+	clear(k.flushed)
 }
 
 // refresh sends the worker attributes and a uid that the worker itself did not change.
 func (k *workerLink) refresh(s *session) {
-	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
+	f := link.Frame{Type: link.Attrs, Slot: s.delivery.Slot, Token: s.token()}
 	b := k.conn.Begin(0)
 	start := len(b)
 	b = s.member.AppendState(link.Begin(b, &f))
@@ -303,36 +337,17 @@ func (k *workerLink) send(f *link.Frame) {
 // drain takes the worker out of the choice and hands its clients over. A client moves as soon as
 // the worker has handled all its messages.
 func (k *workerLink) drain() {
-	if k.draining {
+	l := k.loop
+	if k.delivery.IsDraining() {
 		return
 	}
-	k.draining = true
-	k.loop.pool.remove(k)
-	k.loop.noteWorkers()
-	for _, s := range k.loop.sessions {
-		if s != nil && s.link == k && s.unackedFrames == 0 {
-			k.handOver(s)
+	l.book.Drain(k.delivery)
+	l.pool.remove(k)
+	l.noteWorkers()
+	for _, s := range l.sessions {
+		if s != nil && s.delivery.Link() == k.delivery {
+			l.book.Move(&s.delivery, delivery.Drained)
 		}
-	}
-}
-
-// handOver takes a client away from a draining worker. The worker has handled all messages of the
-// client, so their order is kept.
-func (k *workerLink) handOver(s *session) {
-	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token()}
-	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
-	k.send(&f)
-	k.clients--
-	s.link = nil
-	if s.waiting {
-		s.stopWaiting(k)
-	}
-	if s.queue != nil {
-		s.queue.since = k.loop.el.Now()
-	}
-	s.resume(pausedByQueues) // another worker may have credit
-	if (s.queue != nil || s.phase == phaseGone) && !s.pump() {
-		s.wait()
 	}
 }
 
@@ -375,8 +390,8 @@ func (k *workerLink) OnTimer(*engine.Timer) {
 	k.send(&link.Frame{Type: send})
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 	// If much output waits, the worker does not read, and its handlers may wait for that.
-	if k.conn.Buffered() <= k.share {
-		k.sent.Age()
-		k.pumpWaiting()
+	if k.conn.Buffered() <= k.delivery.Share {
+		k.delivery.Age()
+		k.loop.book.Credit(k.delivery)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
@@ -17,9 +18,8 @@ type loop struct {
 	g     *Gateway
 	el    *engine.Loop
 	index uint8
-	drain func() // the method drainInbox, bound once so that a post does not allocate
-
-	maxDeparted, maxGone int // the constants of these names; smaller in tests
+	drain func()    // the method drainInbox, bound once so that a post does not allocate
+	began time.Time // the zero of the book's clock
 
 	hasWorkers atomic.Bool              // a worker of the loop takes clients; the loop sets it when that changes
 	lastStats  atomic.Pointer[snapshot] // the last figures; the loop sets them when it is asked
@@ -40,44 +40,40 @@ type loop struct {
 	// clockOffset is how far the clock of bindings is ahead of this machine's, in nanoseconds. The
 	// clock of bindings follows the gateway whose clock is furthest ahead.
 	clockOffset uint64
-	waiting     []*session // clients with events for any worker, oldest first; bound: lists of clients
 	deadlines   []*session // clients with an incomplete message or without their first one; bound: lists of clients
 	partial     int        // bytes held of incomplete messages
-	// queuesFull: the queues are over their limit. Messages are decoded only of clients that send
-	// little, or whose worker has credit.
-	queuesFull    bool
-	stalled       []*session // clients not read because queuesFull or creditFull, oldest first; bound: lists of clients
+	book        delivery.Book
+	trialPause  engine.Timer // runs after the failed trial of a client
+	// stalled are the clients that are not read because the queues or their link's credit are full,
+	// oldest first.
+	stalled       []*session // bound: lists of clients
 	takeoverBytes int        // bytes reserved for clients with context takeover
 	// ackedBytes is how many bytes a client had acknowledged at its last heartbeat. It has those
 	// clients that are closed at the next heartbeat unless they respond.
-	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
-	turns          turns
-	sampler        sampler
-	upgrades       upgrades
-	questions      questions
-	known          knownClients // those with an identity that may change; bound: lists of clients
-	invocations    invocations
-	seconds        uint32 // ticks, from 1
-	uptime         uint32 // seconds since the gateway's start, set at each tick
-	queues         queues
-	trials         trials
-	queuedBytes    int // bytes of the messages in the sessions' queues
-	pendingClients int // clients that no worker has admitted yet
-	departed       int // clients that have gone, which no worker has acknowledged
-	tick           engine.Timer
-	tokens         *rand.ChaCha8
-	fan            fanout
-	out            []byte // scratch: control replies of codecs
-	rows           []byte // scratch: replies; bound: an answer
-	stats          LoopStats
-	access         accessLog
-	closes         [link.ReasonExpired + 1]uint64 // connections, by reason
-	closingConns   int                            // connections of clients that the gateway has closed
-	linked         int                            // connections of workers and other gateways
-	closedBelow    int                            // closeSome has handled the lower slots
-	draining       bool                           // the gateway closes down: no new clients
-	drainPort      uint16                         // the port for links while this gateway drains; 0: the worker port
-	predecessor    predecessor                    // the gateway that still drains; zero: none
+	ackedBytes   map[*session]uint64 // by client; bound: lists of clients
+	turns        turns
+	sampler      sampler
+	upgrades     upgrades
+	questions    questions
+	known        knownClients // those with an identity that may change; bound: lists of clients
+	invocations  invocations
+	seconds      uint32 // ticks, from 1
+	uptime       uint32 // seconds since the gateway's start, set at each tick
+	tick         engine.Timer
+	tokens       *rand.ChaCha8
+	fan          fanout
+	out          []byte // scratch: control replies of codecs
+	rows         []byte // scratch: replies; bound: an answer
+	stats        LoopStats
+	access       accessLog
+	closes       [link.ReasonExpired + 1]uint64 // connections, by reason
+	closingConns int                            // connections of clients that the gateway has closed
+	linked       int                            // connections of workers and other gateways
+	closedBelow  int                            // closeSome has handled the lower slots
+	draining     bool                           // the gateway closes down: no new clients
+	rebalance    rebalance
+	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
+	predecessor  predecessor // the gateway that still drains; zero: none
 
 	inbox inbox
 }
@@ -97,13 +93,15 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		ackedBytes: make(map[*session]uint64), known: make(knownClients),
 		tokens:  rand.NewChaCha8(seed),
 		access:  newAccessLog(&g.cfg),
-		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
+		seconds: 1,
 	}
+	l.began = time.Now()
+	l.book.Init((*deliveryHost)(l), deliveryLimits(&g.cfg))
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
 	l.fan.init(l)
 	l.tick.Target = l
-	l.trials.pause.Target = &l.trials
+	l.trialPause.Target = (*trialPause)(l)
 	return l
 }
 
@@ -117,10 +115,8 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.cutOverdue()
 	l.expireGathers()
 	l.resumeStalled(nil) // stalled clients check again for credit, whose release they may not have noticed
-	l.waiting = l.expireQueued(l.waiting)
-	l.trials.next = l.expireQueued(l.trials.next)
-	l.trials.OnTimer(nil)
-	l.queues.trim()
+	l.book.Tick()
+	l.rebalance.move(l)
 	l.tickPeers()
 	l.forgetArrivals()
 }
@@ -128,37 +124,16 @@ func (l *loop) OnTimer(*engine.Timer) {
 // open assigns a slot, a token and an id to the session.
 func (l *loop) open(s *session) {
 	if n := len(l.free); n > 0 {
-		s.slot = l.free[n-1]
+		s.delivery.Slot = l.free[n-1]
 		l.free = l.free[:n-1]
 	} else {
-		s.slot = uint32(len(l.sessions))
+		s.delivery.Slot = uint32(len(l.sessions))
 		l.sessions = append(l.sessions, nil)
 	}
-	l.sessions[s.slot] = s
+	l.sessions[s.delivery.Slot] = s
 	s.since = l.uptime
-	s.heard = l.uptime
-	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, l.tokens.Uint64())
-}
-
-// forget ends a session. Its slot may be used again. Waiting lists drop it the next time they are
-// walked.
-func (l *loop) forget(s *session) {
-	if s.phase == phaseGone {
-		l.departed--
-	}
-	s.phase, s.detachSent = phaseForgotten, false
-	s.endTrial()
-	s.queue = nil
-	l.el.Cancel(&s.timer)
-	if s.link != nil {
-		if s.waiting {
-			s.stopWaiting(s.link)
-		}
-		s.link.clients--
-		s.link = nil
-	}
-	l.sessions[s.slot] = nil
-	l.free = append(l.free, s.slot)
+	s.delivery.Note = l.uptime
+	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.delivery.Slot, l.tokens.Uint64())
 }
 
 // session returns the session that a frame names, or nil if that client has gone.

@@ -34,8 +34,8 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 		vanishing = append(vanishing, conn)
 	}
 	for range vanishing {
-		w.take("a client", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
-		w.take("its message", func(_ int, f *link.Frame) bool { return f.Type == link.Message })
+		_, a := w.take("a client", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+		w.take("its message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && f.Token == a.Token })
 	}
 	w.links[0].ack()
 	network.Cut()

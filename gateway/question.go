@@ -67,12 +67,12 @@ func (u *upgrade) send() {
 
 // maxAsked is how many questions a link may have at a time. They need no credit, and must not make
 // its output overflow.
-func maxAsked(k *workerLink) int { return max(k.window/(32<<10), 1) }
+func maxAsked(k *workerLink) int { return max(k.delivery.Window()/(32<<10), 1) }
 
 // before reports whether a link is to be asked rather than another one.
 func before(k, other *workerLink) bool {
-	if k.draining != other.draining {
-		return !k.draining
+	if k.delivery.IsDraining() != other.delivery.IsDraining() {
+		return !k.delivery.IsDraining()
 	}
 	return k.asked < other.asked || k.asked == other.asked && k.serial < other.serial
 }

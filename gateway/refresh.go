@@ -140,8 +140,8 @@ func (k *known) refreshed(id *identity, err error) {
 			s.loop.known.reject(s, "too many attributes")
 			return
 		}
-		if s.link != nil {
-			s.link.refresh(s)
+		if k := s.link(); k != nil {
+			k.refresh(s)
 		}
 	}
 	l.stats.Refreshed++

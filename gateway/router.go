@@ -145,14 +145,19 @@ func (p *pool) pick(c RouteRequest) *workerLink {
 	if len(p.links) == 0 {
 		return nil
 	}
-	for i, k := range p.links {
-		p.shown[i].Clients = k.clients
-	}
+	p.count()
 	i := p.router.Pick(c, p.shown)
 	if i < 0 || i >= len(p.links) {
 		i = 0
 	}
 	return p.links[i]
+}
+
+// count shows the router how many clients the workers have.
+func (p *pool) count() {
+	for i, k := range p.links {
+		p.shown[i].Clients = k.delivery.Clients()
+	}
 }
 
 func (p *pool) add(k *workerLink) {

@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"testing"
+
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 )
 
 func TestRouters(t *testing.T) {
@@ -108,7 +110,7 @@ func TestPool(t *testing.T) {
 	}
 	var links []*workerLink
 	for _, id := range []byte{5, 1, 9, 3} {
-		k := &workerLink{}
+		k := &workerLink{delivery: new(delivery.Link)}
 		k.hello.ID[0] = id
 		links = append(links, k)
 		p.add(k)

@@ -19,7 +19,7 @@ import (
 //	gets drain | gets goaway STATUS
 //	acks | acks again | dies | drains
 //	COMMAND | asks ID COMMAND | gets reply ID STATUS [ANSWER]
-//	unit COMMAND; COMMAND...        acknowledges everything that it got
+//	unit COMMAND; COMMAND...        of the client whose event it got last; then it acknowledges the rest
 //	repeats COMMAND; COMMAND...     a unit with the last acknowledgement again
 //	half a unit COMMAND; COMMAND... a unit whose last byte does not come
 //	bad unit COMMAND; COMMAND...    a unit whose last frame is malformed
@@ -40,7 +40,7 @@ func (p scenarioWorker) play(rest string) {
 		p.gets(what, args)
 	case "acks":
 		if rest == "again" {
-			p.at.write(&link.Frame{Type: link.Unit, ID: p.at.last, Slot: p.at.last})
+			p.at.write(&p.at.last)
 		} else {
 			p.each((*fakeLink).ack)
 		}
@@ -56,8 +56,11 @@ func (p scenarioWorker) play(rest string) {
 		p.at.write(f)
 	case "unit":
 		_, _ = p.at.conn.Write(p.unit(rest))
+		l, last := p.at, p.at.last
+		l.ack() // of other clients
+		l.last = last
 	case "repeats":
-		p.at.unacked = []uint32{p.at.last}
+		p.at.unacked = []link.Frame{p.at.last}
 		_, _ = p.at.conn.Write(p.unit(rest))
 	case "half":
 		b := p.unit(strings.TrimPrefix(rest, "a unit "))
@@ -78,16 +81,18 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands that acknowledges everything that this link got.
+// unit makes a unit of commands that acknowledges everything of the client whose event this link
+// got last.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at
 	if len(l.unacked) == 0 {
 		p.fail("nothing to acknowledge")
 	}
-	first, last := slices.Min(l.unacked), slices.Max(l.unacked)
-	l.unacked, l.last = nil, last
-	b := link.Begin(nil, &link.Frame{Type: link.Unit, ID: first, Slot: last})
+	last := l.unacked[len(l.unacked)-1]
+	l.unacked = slices.DeleteFunc(l.unacked, func(ack link.Frame) bool { return ack.Token == last.Token })
+	l.last = last
+	b := link.Begin(nil, &last)
 	for command := range strings.SplitSeq(commands, "; ") {
 		b = link.Append(b, p.command(command))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/engine/enginetest"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
@@ -73,8 +74,7 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), deadLetters: map[string]int{}, trace: fnv.New64a(),
-		linked: map[*session]time.Time{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), deadLetters: map[string]int{}, trace: fnv.New64a()}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
 	w.bold, w.tight = w.rng.IntN(3) > 0, w.rng.IntN(8) == 0
@@ -101,9 +101,9 @@ func (w *world) addGateway(id uint32) {
 		var seed [32]byte
 		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
 		l.tokens = rand.NewChaCha8(seed)
-		l.maxGone = 1 + w.rng.IntN(3)
+		l.book.MaxLeaving = 1 + w.rng.IntN(3)
 		if w.tight {
-			l.maxDeparted = 1 + w.rng.IntN(4)
+			l.book.MaxDeparted = 1 + w.rng.IntN(4)
 		}
 	}
 	w.gates = append(w.gates, g)
@@ -200,6 +200,12 @@ func (w *world) step() {
 		w.addWorker()
 	case n < 975:
 		w.drainGateway()
+	case n < 982:
+		w.someClient(func(c *simClient) {
+			if s := c.session; s.loop != nil && s.loop.book.Move(&s.delivery, delivery.Moved) {
+				w.seen.Moves++
+			}
+		})
 	default:
 		if w.bold {
 			w.fault()

@@ -3,15 +3,14 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed-7410fe32/sluice/engine/enginetest"
-	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 )
 
 // world is a schedule: gateways, workers and clients, and their expected state.
@@ -31,8 +30,7 @@ type world struct {
 		io.Writer
 		Sum64() uint64
 	}
-	linked map[*session]time.Time // when a client was last seen to have a worker
-	seen   coverage
+	seen coverage
 }
 
 type gate struct {
@@ -70,27 +68,33 @@ func (w *world) refusals() uint64 {
 	return s.MessagesRejected + s.DeadLettered
 }
 
-// applied is called when a gateway has accepted the acknowledgement of a frame.
-func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
-	h := l.given[token]
-	if h == nil || h.slot != slot {
-		w.fail("a frame is acknowledged that no worker got")
+// applied is called when a gateway accepts the acknowledgement of a client's messages up to number
+// n, and with left of its DETACH. s is nil if the gateway no longer knows the client.
+func (w *world) applied(l *simLink, s *session, n uint32, left bool) {
+	if s == nil {
+		return
 	}
-	if s := l.k.loop.session(slot, token); l.k.ended || s == nil || s.link != l.k {
-		if !h.moved && t != link.Detach && h.client.session.phase != phaseForgotten {
+	h := l.given[s.token()]
+	if h == nil {
+		w.fail("a client is acknowledged that no worker got")
+	}
+	if l.k.ended || s.delivery.Link() != l.k.delivery {
+		if !h.moved && !left && s.delivery.State() != delivery.Forgotten {
 			w.fail("client %d: an acknowledgement is taken from a worker that does not have it", h.client.index)
 		}
 		return
 	}
-	switch t {
-	case link.Attach:
+	if !h.applied {
+		h.applied = true
 		if h.isNew {
 			h.client.apply(connect)
 		}
-	case link.Message:
+	}
+	for ; h.done != n && len(h.messages) > 0; h.done++ {
 		h.client.apply(h.messages[0])
 		h.messages = h.messages[1:]
-	case link.Detach:
+	}
+	if left {
 		h.client.apply(gone)
 	}
 }
@@ -103,66 +107,31 @@ func (w *world) check() {
 }
 
 func (w *world) checkLoop(l *loop) {
-	held, departed, out, yields, partial, asking := 0, 0, 0, 0, 0, 0
-	clients := map[*workerLink]int{}
+	yields, partial := 0, 0
 	for _, s := range l.sessions {
 		if s == nil {
 			continue
 		}
 		w.checkSession(s)
-		held += s.queue.size()
 		if s.turn&yielded != 0 {
 			yields++
 		}
 		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 &&
-			(s.turn&stalled == 0 || !l.queuesFull && (s.link == nil || !s.link.creditFull)) {
+			(s.turn&stalled == 0 || !l.book.IsFull() && !s.creditFull()) {
 			w.fail("client %s is held up, and nobody has it go on", s.remote())
-		}
-		out += int(s.unacked)
-		if s.phase == phaseGone {
-			departed++
-		}
-		if s.phase == phaseOpen && s.entry == entryPending {
-			asking++
-		}
-		if s.link != nil {
-			clients[s.link]++
 		}
 	}
 	for _, s := range l.deadlines { // including those in their handshake
 		partial += int(s.partial)
 	}
+	if err := l.book.Verify(l.deliveryClients(), l.deliveryLinks()); err != nil {
+		w.fail("loop %d: %v", l.index, err)
+	}
 	switch {
-	case held != l.queuedBytes:
-		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.queuedBytes)
 	case yields != l.turns.waiting:
 		w.fail("loop %d: %d clients have yielded, %d are counted", l.index, yields, l.turns.waiting)
 	case partial != l.partial:
 		w.fail("loop %d: %d bytes are of messages that have not come whole, %d are counted", l.index, partial, l.partial)
-	case asking != l.pendingClients:
-		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.pendingClients)
-	case departed != l.departed:
-		w.fail("loop %d: %d clients are gone, %d are counted", l.index, departed, l.departed)
-	case departed > l.maxDeparted:
-		w.fail("loop %d: %d clients that are gone are kept", l.index, departed)
-	case l.trials.now != nil && l.trials.now.phase == phaseForgotten:
-		w.fail("loop %d: nobody is being tried", l.index)
-	}
-	for _, k := range l.links {
-		if k.unackedDetaches < 0 || k.unackedDetaches > l.maxGone && !k.behind && !k.draining {
-			w.fail("%d clients of a worker are gone, and it gets more", k.unackedDetaches)
-		}
-		if clients[k] != k.clients {
-			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
-		}
-		for _, s := range waitersOf(k) {
-			if s.link != k && s.phase != phaseForgotten {
-				w.fail("client %s waits for the credit of a worker that is not its own", s.remote())
-			}
-			if s.isSuspect() && s.eventOut() {
-				w.fail("client %s, which is being tried, holds up those behind it", s.remote())
-			}
-		}
 	}
 	for _, slot := range l.free {
 		if l.sessions[slot] != nil {
@@ -171,82 +140,65 @@ func (w *world) checkLoop(l *loop) {
 	}
 }
 
-// checkSession looks for clients that nothing would resume, or that are in two lists.
-func (w *world) checkSession(s *session) {
-	lists := 0
-	for _, list := range w.lists(s) {
-		for _, have := range list {
-			if have == s {
-				lists++
+// deliveryClients are the clients of the loop's book.
+func (l *loop) deliveryClients() iter.Seq[*delivery.Client] {
+	return func(yield func(*delivery.Client) bool) {
+		for _, s := range l.sessions {
+			if s != nil && !yield(&s.delivery) {
+				return
 			}
 		}
 	}
-	tried := s.isSuspect() && s.eventOut()
-	if s.link != nil && w.linked != nil {
-		w.linked[s] = s.loop.el.Now()
+}
+
+// deliveryLinks are the links of the loop's book.
+func (l *loop) deliveryLinks() iter.Seq[*delivery.Link] {
+	return func(yield func(*delivery.Link) bool) {
+		for _, k := range l.links {
+			if !yield(k.delivery) {
+				return
+			}
+		}
 	}
+}
+
+// checkSession looks for clients that are not read or not closed, and that nothing would continue.
+// The book checks the rest.
+func (w *world) checkSession(s *session) {
+	waits := s.delivery.Unhandled()
 	switch {
-	case lists > 1, (lists == 1) != s.waiting:
-		w.fail("client %s stands in %d lists, waiting %v", s.remote(), lists, s.waiting)
-	case s.queue != nil && !s.waiting && !tried && s.out == 0:
-		w.fail("client %s has something that waits, and waits for nothing", s.remote())
-	case s.out > 0 && s.link == nil:
-		w.fail("client %s: messages are out and no worker has it", s.remote())
-	case s.link != nil && s.link.ended:
-		w.fail("client %s is with a worker that is gone", s.remote())
-	case s.phase == phaseGone && !s.detachSent && !tried && s.out == 0 && !s.timer.Scheduled():
-		w.fail("client %s is gone and nobody will ever be told", s.remote())
-	case s.queue != nil && s.queue.waiting == 0:
-		w.fail("client %s keeps an empty queue", s.remote())
-	case s.queue != nil && s.link == nil && s.queue.since.Before(w.linked[s]):
-		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
-	case s.unackedFrames < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
-		w.fail("client %s is owed %d", s.remote(), s.unackedFrames)
-	case s.pauses&pausedToClose != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
+	case s.pauses&pausedToClose != 0 && s.phase == phaseOpen && s.delivery.IsHandled():
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
 	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen &&
-		int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
-		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
+		waits <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+		w.fail("client %s is paused with %d bytes", s.remote(), waits)
 	// a queued message counts with a smaller header than one at the worker
-	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300:
-		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
+	case waits > 3*s.loop.g.cfg.MaxUnacked+2*window+300:
+		w.fail("client %s has %d bytes", s.remote(), waits)
+	case s.link() != nil && s.link().ended:
+		w.fail("client %s is with a worker that is gone", s.remote())
 	}
-}
-
-func (w *world) lists(s *session) [][]*session {
-	lists := [][]*session{s.loop.waiting, s.loop.trials.next}
-	for _, k := range s.loop.links {
-		lists = append(lists, waitersOf(k))
-	}
-	return lists
-}
-
-// waitersOf are the clients that wait for a link's credit.
-func waitersOf(k *workerLink) (all []*session) {
-	for _, waiter := range slices.Concat(k.waiting.small.heap, k.waiting.large.heap) {
-		all = append(all, waiter.s)
-	}
-	return all
 }
 
 // unrest describes what is still in progress.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
-		if l.queuedBytes+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index,
-				l.queuedBytes, l.departed, len(l.waiting), len(l.trials.next))
+		if b := &l.book; b.QueuedBytes()+b.Departed()+b.WaitingClients() > 0 {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial", l.index,
+				b.QueuedBytes(), b.Departed(), b.WaitingClients())
 		}
 		for _, s := range l.sessions {
-			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
+			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 ||
+				s.turn&yielded != 0) {
 				return fmt.Sprintf("client %s: %d frames unacknowledged, phase %d, not read for %b, turn %b", s.remote(),
-					s.unackedFrames, s.phase, s.pauses, s.turn)
+					s.delivery.InFlight(), s.phase, s.pauses, s.turn)
 			}
 		}
 		if l.closingConns > 0 {
 			return fmt.Sprintf("loop %d: %d connections are closing", l.index, l.closingConns)
 		}
 		for _, k := range l.links {
-			if n, _ := k.sent.Outstanding(); n > 0 {
+			if n, _ := k.delivery.InFlight(); n > 0 {
 				return fmt.Sprintf("a worker has not acknowledged %d frames", n)
 			}
 		}
@@ -328,11 +280,11 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if !k.draining && (k.unackedDetaches != 0 || k.behind) {
-				w.fail("of a worker's clients %d are gone still", k.unackedDetaches)
+			if d := k.delivery; !d.IsDraining() && (leaving(k) != 0 || d.Behind()) {
+				w.fail("of a worker's clients %d are gone still", leaving(k))
 			}
-			if k.clients != 0 || waitsFor(k) != 0 {
-				w.fail("a link has %d clients, of which %d wait", k.clients, waitsFor(k))
+			if n := k.delivery.Clients(); n != 0 || waitsFor(k) != 0 {
+				w.fail("a link has %d clients, of which %d wait", n, waitsFor(k))
 			}
 		}
 	}
@@ -341,10 +293,10 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts the events that schedules must contain.
 type coverage struct {
-	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended uint64
-	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered           uint64
-	ReadPauses, QueueFull, Relayed, WorkersBehind                                           uint64
-	Connects, Messages, Closes                                                              uint64 // dead letters
+	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended, Moves uint64
+	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered                  uint64
+	ReadPauses, QueueFull, Relayed, WorkersBehind                                                  uint64
+	Connects, Messages, Closes                                                                     uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {

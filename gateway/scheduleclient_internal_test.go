@@ -9,6 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/engine/enginetest"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -187,7 +188,7 @@ func (c *simClient) isRefused(payload []byte) {
 }
 
 // isKeptOut reports whether the client's gateway refuses it.
-func (c *simClient) isKeptOut() bool { return c.session.entry == entryRejected }
+func (c *simClient) isKeptOut() bool { return c.session.delivery.Entry() == delivery.Rejected }
 
 func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }

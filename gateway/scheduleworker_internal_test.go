@@ -28,16 +28,12 @@ type simLink struct {
 	over       bool                // for the worker
 	in         []byte              // received, not a complete frame yet
 	out        []byte              // written, not on the wire yet
-	seq        uint32              // received last
 	held       map[uint32]*holding // by slot
 	given      map[uint64]*holding // by token
 	events     []event             // received and not handled
-	unit       struct {
-		first, next uint32
-		body        []byte
-	}
-	told    bool // the gateway knows of the drain
-	garbled bool // what comes after it is not read
+	unit       simUnit
+	told       bool // the gateway knows of the drain
+	garbled    bool // what comes after it is not read
 }
 
 // holding is a client that a link has.
@@ -48,17 +44,30 @@ type holding struct {
 	number uint32
 	last   int // the last message received
 
-	isNew    bool  // no worker had handled its connect event
-	moved    bool  // it has gone to another worker
-	messages []int // produced and not applied
+	isNew    bool   // no worker had handled its connect event
+	moved    bool   // it has gone to another worker
+	applied  bool   // its ATTACH was acknowledged
+	done     uint32 // number of the last message that was acknowledged
+	messages []int  // produced and not applied
+}
+
+// simUnit is the unit of one client that is not written yet.
+type simUnit struct {
+	of     *holding // nil: there is none
+	number uint32
+	left   bool
+	acks   bool // it acknowledges something
+	frames int
+	own    bool // the only frame is a SEND to the client itself
+	body   []byte
 }
 
 type event struct {
-	seq   uint32
-	of    *holding
-	n     int  // the message, or connect or gone
-	moved bool // the client has gone to another worker
-	seen  bool // no handler is called: the client moved here
+	number uint32
+	of     *holding
+	n      int  // the message, or connect or gone
+	moved  bool // the client has gone to another worker
+	seen   bool // no handler is called: the client moved here
 }
 
 // Events other than messages.
@@ -91,15 +100,13 @@ func (v *simWorker) dial(gate, loop int) {
 	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window,
 		ID: [16]byte{v.id}, Name: "w"})
 	if v.w.rng.IntN(2) == 0 {
-		k.share = 1 + v.w.rng.IntN(400)
+		k.delivery.Share = 1 + v.w.rng.IntN(400)
 	}
 	l := &simLink{worker: v, gate: gate, loop: loop, k: k, held: map[uint32]*holding{}, given: map[uint64]*holding{}}
-	applied := k.ack
-	k.ack = func(a link.Acked) {
-		for range a.Frames {
-			v.w.applied(l, a.Type, a.Slot, a.Token)
-		}
-		applied(a)
+	acknowledge := k.ack
+	k.ack = func(s *session, n uint32, left bool) {
+		v.w.applied(l, s, n, left)
+		acknowledge(s, n, left)
 	}
 	l.peer = g.sim.Open(loop, netip.AddrPort{}, k,
 		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
@@ -233,11 +240,6 @@ func (l *simLink) receive() {
 }
 
 func (l *simLink) frame(f *link.Frame) {
-	if f.Type <= link.Detach {
-		if l.seq++; f.ID != l.seq {
-			l.worker.w.fail("sequence %d where %d is due", f.ID, l.seq)
-		}
-	}
 	if l.told && (f.Type == link.Attach || f.Type == link.Message) {
 		l.worker.w.fail("a worker that drains gets something new")
 	}
@@ -246,15 +248,17 @@ func (l *simLink) frame(f *link.Frame) {
 		l.attach(f)
 	case link.Message:
 		h := l.holding(f)
-		h.number++
+		if h.number++; f.ID != h.number {
+			l.worker.w.fail("message %d where %d is due", f.ID, h.number)
+		}
 		n := h.client.delivered(l, h, f)
-		l.events = append(l.events, event{seq: f.ID, of: h, n: n})
+		l.events = append(l.events, event{number: f.ID, of: h, n: n})
 	case link.Detach:
 		h := l.holding(f)
 		delete(l.held, f.Slot)
 		h.client.told(l, f)
 		h.moved = f.Has(link.FlagMoved)
-		l.events = append(l.events, event{seq: f.ID, of: h, n: gone, moved: h.moved})
+		l.events = append(l.events, event{number: f.ID, of: h, n: gone, moved: h.moved})
 	case link.Ping:
 		l.write(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
@@ -274,9 +278,9 @@ func (l *simLink) attach(f *link.Frame) {
 		w.fail("client %d is given a slot that client %d still has", c.index, l.held[f.Slot].client.index)
 	}
 	c.attached(l, f)
-	h := &holding{client: c, slot: f.Slot, token: f.Token, number: a.Handled, last: -1, isNew: f.Has(link.FlagNew)}
+	h := &holding{client: c, slot: f.Slot, token: f.Token, number: f.ID, done: f.ID, last: -1, isNew: f.Has(link.FlagNew)}
 	l.held[f.Slot], l.given[f.Token] = h, h
-	l.events = append(l.events, event{seq: f.ID, of: h, n: connect, seen: !f.Has(link.FlagNew)})
+	l.events = append(l.events, event{number: f.ID, of: h, n: connect, seen: !f.Has(link.FlagNew)})
 }
 
 func (l *simLink) holding(f *link.Frame) *holding {
@@ -300,7 +304,9 @@ func (l *simLink) handle() {
 	if !l.begin(e) {
 		return // it has killed the worker
 	}
-	l.unit.next = e.seq + 1
+	if !e.moved {
+		l.unit.number, l.unit.left, l.unit.acks = e.number, e.n == gone, true
+	}
 	if w.rng.IntN(3) > 0 {
 		l.seal()
 	}
@@ -320,23 +326,23 @@ func (l *simLink) serve() {
 // begin runs the handler of an event. It reports false if that kills the worker.
 func (l *simLink) begin(e event) bool {
 	w := l.worker.w
-	if l.unit.first == 0 || l.unit.next != e.seq {
+	if l.unit.of != e.of {
 		l.seal()
-		l.unit.first, l.unit.next = e.seq, e.seq
+		l.unit.of = e.of
 	}
 	if e.moved || e.seen {
 		return true
 	}
 	if e.of.client.unwelcome && e.n != gone {
 		if e.n == connect {
-			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop),
+			l.unit.add(&link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop),
 				Slot: e.of.slot, Token: e.of.token})
 		}
 		return true
 	}
 	kills := e.of.client.kills(e.n)
 	if e.n >= 0 {
-		l.unit.body = link.Append(l.unit.body, e.of.client.send(effect{e.of.client.index, e.n, 0, e.of.client.index}))
+		l.unit.add(e.of.client.send(effect{e.of.client.index, e.n, 0, e.of.client.index}))
 	}
 	for i, target := range e.of.client.targets(e.n) {
 		if kills && w.rng.IntN(3) == 0 {
@@ -358,19 +364,34 @@ func (l *simLink) affect(e event, index uint16, target *simClient) {
 	if target.gate != l.gate {
 		f = &link.Frame{Type: link.Relay, Slot: uint32(target.gate + 1), Payload: link.Append(nil, f)}
 	}
-	l.unit.body = link.Append(l.unit.body, f)
+	l.unit.add(f)
 }
 
-// seal ends the unit.
+// add adds an effect.
+func (u *simUnit) add(f *link.Frame) {
+	u.own = u.frames == 0 && f.Type == link.Send && f.Token == u.of.token
+	u.frames++
+	u.body = link.Append(u.body, f)
+}
+
+// seal ends the unit. If it is one answer to its client, that may acknowledge.
 func (l *simLink) seal() {
-	u := &l.unit
-	if u.first != u.next {
-		l.write(&link.Frame{Type: link.Unit, ID: u.first, Slot: u.next - 1, Payload: u.body})
+	u := l.unit
+	l.unit = simUnit{}
+	switch {
+	case u.of == nil || !u.acks:
+	case u.own && !u.left && l.worker.w.rng.IntN(2) == 0:
+		link.SetHandled(u.body, u.number)
+		if !l.over {
+			l.out = append(l.out, u.body...)
+		}
+	default:
+		f := link.Frame{Type: link.Unit, ID: u.number, Slot: u.of.slot, Token: u.of.token, Payload: u.body}
+		if u.left {
+			f.Flags = link.FlagLeft
+		}
+		l.write(&f)
 	}
-	*u = struct {
-		first, next uint32
-		body        []byte
-	}{}
 }
 
 // effect is something that a handler sent: the event of which client it belongs to, its number

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
@@ -17,8 +18,7 @@ const (
 	phaseUpgrading              // a WebSocket whose OnUpgrade has not returned
 	phaseOpen
 	phaseEnding // the last bytes are being written; further input is not read
-	phaseGone   // the connection has ended; the worker has not acknowledged it
-	phaseForgotten
+	phaseGone   // the connection has ended
 )
 
 // session is one client. It is the handler of its connection. The loop owns everything in it.
@@ -30,17 +30,8 @@ type session struct {
 
 	// The fields that each message uses stand together, because the sessions of a loop do not fit
 	// into the processor's caches.
-	link  *workerLink // nil: assigned to no worker
-	queue *queue      // messages that wait for a worker or its credit; nil: none
-	pace  *pace       // nil: no rate limit
-	// unacked is the size of the messages at the worker, as frames, in bytes. It is at most the
-	// client's share of the window, or one message.
-	unacked       int32
-	place         uint32 // its place in the creditQueue of its link
-	slot          uint32 // static
-	unackedFrames int32  // frames about the client that the worker has not acknowledged
-	out           int32  // those of unackedFrames that are messages
-	handled       uint32 // messages acknowledged, dead-lettered, or rejected after they were queued
+	delivery delivery.Client // its messages, its worker and its slot; Note: the loop's uptime when bytes last came
+	pace     *pace           // nil: no rate limit
 	// partial is how many bytes of an incomplete message are held. While the client is not read it
 	// counts only those in the codec.
 	partial uint32
@@ -50,15 +41,10 @@ type session struct {
 	phase       phase
 	pauses      pauses // why the client is not read; 0: it is read
 	misses      uint8
-	tries       uint8 // links that ended before the client's oldest event was acknowledged
 	pulse       pulse
-	entry       entry           // whether a worker has admitted the client
-	detachSent  bool            // a DETACH was sent to the worker
-	waiting     bool            // the session is in a list of waiting clients
 	awaitsFirst bool            // the first message has not come and has a deadline
 	turn        turn            // whether the session has yielded or stalled, and the cost of its last input
 	reason      link.Reason     // why the session ended
-	heard       uint32          // the loop's uptime when bytes last came
 	member      registry.Member // id, uid, groups, attributes
 
 	timer      engine.Timer
@@ -70,6 +56,9 @@ type session struct {
 
 // token is the number that, together with the slot, identifies the client in frames.
 func (s *session) token() uint64 { return s.member.ID.Token() }
+
+// link is the link of the client's worker, or nil.
+func (s *session) link() *workerLink { return linkOf(s.delivery.Link()) }
 
 // OnOpen implements engine.Handler.
 func (s *session) OnOpen(c *engine.Conn) {
@@ -115,7 +104,6 @@ func (s *session) open(id *identity) {
 	l.known.keep(s, id)
 	l.stats.Opened++
 	l.access.opened(s)
-	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// The first heartbeat comes at a random time, so that clients which connect together are
@@ -125,14 +113,12 @@ func (s *session) open(id *identity) {
 	} else {
 		s.loop.el.Cancel(&s.timer)
 	}
-	if !s.attach() {
-		s.wait()
-	}
+	l.book.Open(&s.delivery)
 }
 
 // OnData implements engine.Handler. It decodes all input that has come.
 func (s *session) OnData(_ *engine.Conn, in []byte) int {
-	s.pulse, s.heard = s.pulse|alive, s.loop.uptime
+	s.pulse, s.delivery.Note = s.pulse|alive, s.loop.uptime
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -223,45 +209,10 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
-	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
-	l.departed++
-	if s.link != nil {
-		s.link.clientGone()
-	}
-	if s.queue == nil && s.entry == entryPending && s.link == nil && s.tries == 0 {
-		l.forget(s) // no worker knows the client
-		return
-	}
-	if !s.pump() || s.waiting {
-		s.wait()
-	}
-	if l.departed > l.maxDeparted && s.phase == phaseGone {
-		s.giveUp()
-	}
-}
-
-// attach assigns the client to a worker, if one takes clients now. It reports whether the client
-// has a worker.
-func (s *session) attach() bool {
-	if s.link != nil {
-		return true
-	}
-	k := s.loop.pool.pick(RouteRequest{
-		Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID(),
-	})
-	if k == nil || k.isBacklogged() {
-		return false
-	}
-	s.link, s.place = k, uint32(k.waiting.small.now/placeUnit)
-	k.clients++
-	k.attach(s)
-	if s.phase == phaseGone {
-		k.clientGone()
-	}
-	return true
+	l.book.Close(&s.delivery)
 }
 
 // remote is the client's host:port. It is not stored, because it is needed only when the client
@@ -270,16 +221,19 @@ func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
 // forward sends a message to the client's worker, or queues it.
 func (s *session) forward(payload []byte, flags uint8) {
+	b := &s.loop.book
 	s.loop.stats.MessagesIn++
 	s.begun, s.awaitsFirst = 0, false
 	s.pulse |= active
-	if s.queue == nil && !s.isSuspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
-		s.link.message(s, payload, flags)
+	if b.Accept(&s.delivery, len(payload)) {
+		serial := s.link().message(s, s.delivery.Last()+1, payload, flags)
+		b.Sent(&s.delivery, serial, len(payload))
 	} else {
-		s.enqueue(payload, flags)
+		b.Enqueue(&s.delivery, payload, flags)
 	}
 	if s.loop.stats.MessagesIn%sampleEvery == 0 {
-		s.loop.sampler.begin(s)
+		queued, _ := s.delivery.Queued()
+		s.loop.sampler.begin(s, s.delivery.Last(), queued)
 	}
 	s.throttle()
 }
@@ -293,7 +247,7 @@ func (s *session) throttle() {
 	}
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
-		case s.queue != nil || s.out > 0:
+		case !s.delivery.IsHandled():
 		case s.reason != 0: // it has violated its protocol
 			s.end(s.reason)
 		case s.pauses&halfClosed != 0:
@@ -303,8 +257,7 @@ func (s *session) throttle() {
 		}
 		return
 	}
-	pending := int(s.unacked) + s.queue.size()
-	switch limit := s.loop.g.cfg.MaxUnacked; {
+	switch limit, pending := s.loop.g.cfg.MaxUnacked, s.delivery.Unhandled(); {
 	case s.pauses&pausedByWorker == 0 && pending > limit:
 		s.loop.stats.ReadPauses++
 		s.pause(pausedByWorker)
@@ -313,47 +266,7 @@ func (s *session) throttle() {
 	}
 }
 
-// pump sends queued messages in order, while there is a worker with credit. It reports false if
-// messages must wait for a worker or for credit.
-func (s *session) pump() bool {
-	if s.phase == phaseForgotten || s.detachSent {
-		return true
-	}
-	if s.isSuspect() && !s.hasTrialTurn() {
-		return false
-	}
-	if s.isSuspect() && s.eventOut() {
-		return true
-	}
-	if !s.attach() {
-		return false
-	}
-	if s.isSuspect() && s.entry == entryPending {
-		return true
-	}
-	for s.queue != nil {
-		payload, flags := s.queue.oldest()
-		if !s.link.allows(s, len(payload)) {
-			return true
-		}
-		if !s.link.fits(len(payload)) {
-			return false
-		}
-		s.link.message(s, payload, flags)
-		s.dequeue(len(payload))
-		if s.isSuspect() {
-			return true
-		}
-	}
-	if s.phase == phaseGone {
-		s.loop.el.Cancel(&s.timer)
-		s.link.detach(s)
-	}
-	return true
-}
-
-// OnTimer implements engine.TimerHandler: the handshake has timed out, a heartbeat is due, or no
-// worker took the client's last messages in time.
+// OnTimer implements engine.TimerHandler: the handshake has timed out, or a heartbeat is due.
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
 	case phaseHandshake:
@@ -371,13 +284,5 @@ func (s *session) OnTimer(*engine.Timer) {
 	case phaseEnding: // the page was not ready in time
 		s.loop.stats.PageTimeouts++
 		s.conn.Close(closing(link.ReasonHandshake))
-	case phaseGone:
-		if s.link != nil || !s.loop.unassigned() {
-			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for a worker's credit
-			return
-		}
-		s.dropQueued() // no worker took them in time
-		s.loop.stats.DetachesUndelivered++
-		s.loop.forget(s)
 	}
 }

@@ -55,6 +55,9 @@ type LoopStats struct {
 	// WorkersBehind is how often a worker got no more clients, because it had not acknowledged that
 	// 4,096 clients had gone.
 	WorkersBehind uint64
+	// ClientsMoved is how often a client went to another worker although its own was connected:
+	// because that drained, or by Config.Rebalance.
+	ClientsMoved uint64
 	// UnackedAtLinkLoss are frames that were not acknowledged when their link ended.
 	UnackedAtLinkLoss uint64
 	// Redelivered are the messages among UnackedAtLinkLoss.
@@ -313,13 +316,17 @@ func (l *loop) snapshot() *snapshot {
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
-		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.draining})
-		*s.workers(k.draining)++
+		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.delivery.IsDraining()})
+		*s.workers(k.delivery.IsDraining())++
 	}
-	s.Pending = l.pendingClients
+	s.Pending = l.book.PendingClients()
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
-	s.QueuedBytes = l.queuedBytes
+	s.QueuedBytes = l.book.QueuedBytes()
+	n := &l.book.Counters
+	s.QueuedTotal, s.MessagesRejected, s.QueueFull = n.Queued, n.MessagesRejected, n.QueueFull
+	s.Redelivered, s.DeadLettered = n.Redelivered, n.DeadLettered
+	s.DetachesUndelivered, s.WorkersBehind, s.ClientsMoved = n.DetachesUndelivered, n.WorkersBehind, n.ClientsMoved
 	s.PartialBytes = l.partial
 	s.TakeoverBytes = l.takeoverBytes
 	s.ClosesByReason = make(map[string]uint64)

@@ -18,6 +18,7 @@ var notLost = []string{
 	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents", "Invocations",
 	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
+	"ClientsMoved",                // they go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time
 	"HalfClosed", "CloseTimeouts", // they were told
 	"LoadShed",       // included in HandshakesRejected

@@ -267,6 +267,7 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 	w := newWitness(t, g.Addrs()[0])
 	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1,
 		Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
+	result := link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagHandled | link.FlagResult})
 	change := func(at int, b ...byte) []byte {
 		c := bytes.Clone(whole)
 		copy(c[at:], b)
@@ -279,7 +280,8 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 		"a length of a frame and 1": binary.BigEndian.AppendUint32(nil, link.MaxFrame+1),
 		"no such type":              change(4, 99),
 		"a frame of the other side": change(4, byte(link.Attach)),
-		"an acknowledgement unsent": whole,
+		"an answer with a result":   result,
+		"a unit with a stray byte":  append(change(3, byte(len(whole)+1)), 0),
 		"garbage":                   []byte(strings.Repeat("garbage!", 10)),
 		"HTTP":                      []byte("GET / HTTP/1.1\r\nHost: gateway.example\r\nUser-Agent: curl/8.0\r\n\r\n"),
 	} {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -94,7 +93,7 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 		c.Read(128 << 10)
 	}
 	r.g.sim.Turn(0)
-	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.queuedBytes)
+	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.book.QueuedBytes())
 	r.in = append(r.in, r.worker.Take()...)
 	var out []byte
 	for len(r.in) > 0 && messages > 0 {
@@ -107,8 +106,8 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 			messages--
 			r.received[f.Slot] = append(r.received[f.Slot], string(f.Payload[:min(len(f.Payload), 16)]))
 		}
-		if f.Type <= link.Detach {
-			out = link.Append(out, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID})
+		if ack := AckOf(&f); ack != nil {
+			out = link.Append(out, ack)
 		}
 		r.in = r.in[n:]
 	}
@@ -144,7 +143,7 @@ func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 		said := 0
 		done := func() (n int) {
 			for _, c := range all[:heavies] {
-				n += len(r.received[c.s.slot])
+				n += len(r.received[c.s.delivery.Slot])
 			}
 			return n
 		}
@@ -158,10 +157,11 @@ func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 				for _, c := range light {
 					c.say("little")
 				}
-				for waited := 0; len(r.received[text.s.slot]) < said || len(r.received[ws.s.slot]) < 1+said; waited++ {
+				came := func(c *rushClient) int { return len(r.received[c.s.delivery.Slot]) }
+				for waited := 0; came(text) < said || came(ws) < 1+said; waited++ {
 					if r.turn(1, all...); waited > 64 {
 						t.Fatalf("after %d turns and %d large messages a small one was not handled: text %d, websocket %d of %d",
-							waited, done()-before, len(r.received[text.s.slot]), len(r.received[ws.s.slot])-1, said)
+							waited, done()-before, len(r.received[text.s.delivery.Slot]), len(r.received[ws.s.delivery.Slot])-1, said)
 					}
 				}
 				if n := done() - before; n > 2*1<<20/size+4 { // what was at the worker before, for each of the two
@@ -174,15 +174,15 @@ func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 			t.Errorf("a turn did work for %d bytes, at most %d are meant", r.longest, most)
 		}
 		for _, c := range all[:heavies] {
-			for i, got := range r.received[c.s.slot] {
+			for i, got := range r.received[c.s.delivery.Slot] {
 				if got != fmt.Sprintf("%015d ", i) {
 					t.Fatalf("message %d of a client is %q", i, got)
 				}
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || r.l.queuedBytes+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.queuedBytes,
-				r.l.turns.waiting)
+		if s := r.l.book; s.MessagesRejected > 0 || r.l.book.QueuedBytes()+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected,
+				r.l.book.QueuedBytes(), r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)
@@ -213,27 +213,27 @@ func TestMoreThanTheCreditIsNotRefused(t *testing.T) {
 			r.turn(1, all...)
 			handled = 0
 			for _, c := range all {
-				handled += len(r.received[c.s.slot])
+				handled += len(r.received[c.s.delivery.Slot])
 			}
-			if r.l.queuedBytes > bound+clients*lightWork+size {
-				t.Fatalf("%d bytes wait in queues", r.l.queuedBytes)
+			if r.l.book.QueuedBytes() > bound+clients*lightWork+size {
+				t.Fatalf("%d bytes wait in queues", r.l.book.QueuedBytes())
 			}
 			if turns%100 == 0 {
 				time.Sleep(200 * time.Millisecond) // in total, longer than QueueTimeout
 			}
 		}
 		for _, c := range all {
-			for i, got := range r.received[c.s.slot] {
+			for i, got := range r.received[c.s.delivery.Slot] {
 				if got != fmt.Sprintf("%015d ", i) {
 					t.Fatalf("message %d of a client is %q", i, got)
 				}
 			}
-			if c.s.pauses != 0 || len(r.received[c.s.slot]) != each {
-				t.Fatalf("a client of which %d messages came is paused for %b", len(r.received[c.s.slot]), c.s.pauses)
+			if c.s.pauses != 0 || len(r.received[c.s.delivery.Slot]) != each {
+				t.Fatalf("a client of which %d messages came is paused for %b", len(r.received[c.s.delivery.Slot]), c.s.pauses)
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.queuedBytes > 0 {
-			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.queuedBytes)
+		if s := r.l.book; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.book.QueuedBytes() > 0 {
+			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.book.QueuedBytes())
 		}
 	})
 }
@@ -246,7 +246,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 		flood, quiet := r.client("text"), r.client("text")
 		const messages = 100_000
 		flood.Send(bytes.Repeat([]byte("x\n"), messages))
-		handled := func() int { return len(r.received[flood.s.slot]) }
+		handled := func() int { return len(r.received[flood.s.delivery.Slot]) }
 		for said := 0; handled() < messages; said++ {
 			before := r.l.stats.MessagesIn
 			quiet.say("quiet")
@@ -254,7 +254,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 			if n := r.l.stats.MessagesIn - before; n > 2*clientTurn/messageWork {
 				t.Fatalf("a turn took %d messages", n)
 			}
-			if n := len(r.received[quiet.s.slot]); n != said+1 {
+			if n := len(r.received[quiet.s.delivery.Slot]); n != said+1 {
 				t.Fatalf("%d of %d messages of the other client have come", n, said+1)
 			}
 		}
@@ -276,14 +276,14 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 		for range 4 {
 			r.turn(10)
 		}
-		if n := len(r.received[c.s.slot]); n < 2 || n > 4 {
+		if n := len(r.received[c.s.delivery.Slot]); n < 2 || n > 4 {
 			t.Errorf("%d of 10 messages were taken at once, each of a second at the rate; two seconds' are meant", n)
 		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			r.turn(10, c)
 		}
-		if n := len(r.received[c.s.slot]); n != 10 {
+		if n := len(r.received[c.s.delivery.Slot]); n != 10 {
 			t.Errorf("%d of 10 messages were taken in the end", n)
 		}
 	})
@@ -314,63 +314,4 @@ func TestABusyGatewayCutsNoLink(t *testing.T) {
 			t.Error("a worker that says nothing was not cut")
 		}
 	})
-}
-
-// Clients that wait for credit share it equally by bytes, whatever the size of their messages. A
-// new client with a small message is first. No client is overtaken for ever.
-func TestCreditQueue(t *testing.T) {
-	t.Parallel()
-	rng := rand.New(rand.NewPCG(3, 5))
-	var q creditQueue
-	const share = 64 << 10
-	sizes := []int{100, 1000, 60_000, 1 << 20}
-	sent := make(map[*session]int)
-	of := make(map[*session]int)
-	make1 := func(size int) *session {
-		s := &session{queue: &queue{}}
-		s.queue.push(make([]byte, size), 0)
-		of[s] = size
-		return s
-	}
-	for _, size := range sizes {
-		q.push(make1(size), share)
-	}
-	for range 200_000 {
-		w := q.pop()
-		sent[w.s] += of[w.s]
-		q.served(w, of[w.s])
-		q.requeue(w, of[w.s], share)
-		if rng.IntN(1000) == 0 {
-			small := make1(10)
-			q.push(small, share)
-			if !q.isFirst(small) {
-				large := 0
-				for !q.isFirst(small) {
-					w := q.pop()
-					sent[w.s] += of[w.s]
-					if of[w.s] > share {
-						large++
-					}
-					q.served(w, of[w.s])
-					q.requeue(w, of[w.s], share)
-				}
-				if large > 1 {
-					t.Fatalf("%d large messages went before a small one", large)
-				}
-			}
-			if !q.remove(small) || q.remove(small) {
-				t.Fatal("a client is not taken out, or twice")
-			}
-			delete(of, small)
-		}
-	}
-	total := 0
-	for _, n := range sent {
-		total += n
-	}
-	for s, n := range sent {
-		if fair := total / len(sizes); n < fair/2 || n > 2*fair {
-			t.Errorf("the client with messages of %d bytes got %d of %d bytes", of[s], n, total)
-		}
-	}
 }

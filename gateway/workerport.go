@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -265,3 +266,22 @@ func (n *workerPort) close() {
 	n.mu.Unlock()
 	n.wg.Wait()
 }
+
+// Bounds of a worker's window, in bytes. A window smaller than its messages lets one message
+// through at a time.
+const (
+	minWindow = 1
+	maxWindow = 256 << 20
+)
+
+// checkWindow reports an error if the window is too large for the gateway's memory, or is 0.
+func checkWindow(n uint32) error {
+	if n < minWindow || n > maxWindow {
+		return fmt.Errorf("gateway: window of %d bytes: must be between %d and %d", n, minWindow, maxWindow)
+	}
+	return nil
+}
+
+// maxLinkOutput bounds the output that waits for a worker, in bytes: a window of messages, a large
+// message outside it, attachments and replies.
+func maxLinkOutput(window uint32) int { return 2*int(window) + link.MaxFrame }

@@ -133,4 +133,4 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 }
 
 // waitingClients is how many clients have events for a worker while there is none.
-func (l *loop) waitingClients() int { return len(l.waiting) + len(l.trials.next) }
+func (l *loop) waitingClients() int { return l.book.WaitingClients() }

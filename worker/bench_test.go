@@ -86,24 +86,24 @@ func rounds(tb testing.TB, clients int, h worker.Handler) (w *worker.Worker, rou
 	w, conn, stop := benchLink(tb, h)
 	var batch []byte
 	for i := range clients {
-		batch = link.Append(batch, attachFrame(uint32(i+1), uint32(i)))
+		batch = link.Append(batch, attachFrame(0, uint32(i)))
 	}
 	in := make([]byte, 0, 64<<10)
-	last := uint32(clients)
-	exchange(tb, conn, batch, &in, last)
+	last := uint32(0)
+	exchange(tb, conn, batch, &in, clients)
 	payload := make([]byte, 64)
 	return w, func() {
 		batch = batch[:0]
+		last++
 		for i := range clients {
-			last++
 			batch = link.Append(batch, &link.Frame{Type: link.Message, ID: last, Slot: uint32(i), Token: 7, Payload: payload})
 		}
-		exchange(tb, conn, batch, &in, last)
+		exchange(tb, conn, batch, &in, clients)
 	}, stop
 }
 
-// exchange writes a batch and reads until its last message is acknowledged.
-func exchange(b testing.TB, conn net.Conn, batch []byte, in *[]byte, last uint32) {
+// exchange writes a batch and reads until as many clients have acknowledged its events.
+func exchange(b testing.TB, conn net.Conn, batch []byte, in *[]byte, clients int) {
 	if _, err := conn.Write(batch); err != nil {
 		b.Fatal(err)
 	}
@@ -115,7 +115,10 @@ func exchange(b testing.TB, conn net.Conn, batch []byte, in *[]byte, last uint32
 		}
 		if n > 0 {
 			*in = (*in)[:copy(*in, (*in)[n:])]
-			if f.Type == link.Unit && f.Slot == last {
+			if f.Type == link.Unit || f.Type == link.Send && f.Has(link.FlagHandled) {
+				clients--
+			}
+			if clients == 0 {
 				return
 			}
 			continue

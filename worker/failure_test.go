@@ -44,9 +44,9 @@ func TestPanicTakesBack(t *testing.T) {
 }
 
 // attachFrame gives the worker a client with token 7.
-func attachFrame(seq, slot uint32) *link.Frame {
+func attachFrame(handled, slot uint32) *link.Frame {
 	return &link.Frame{
-		Type: link.Attach, ID: seq, Slot: slot, Token: 7,
+		Type: link.Attach, ID: handled, Slot: slot, Token: 7,
 		Payload: link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"}),
 	}
 }
@@ -165,10 +165,10 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 		defer saying.Wait()
 		defer conn.Close()
 		saying.Go(func() {
-			b := link.Append(nil, attachFrame(1, 1))
+			b := link.Append(nil, attachFrame(0, 1))
 			for i := range messages {
 				b = link.Append(b,
-					&link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
+					&link.Frame{Type: link.Message, ID: uint32(1 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
 				if _, err := conn.Write(b); err != nil {
 					t.Errorf("after %d messages: %v", i, err)
 					return
@@ -219,7 +219,7 @@ func TestALinkIsReadDuringAFlood(t *testing.T) {
 		}
 	}
 	// The leader writes the acknowledgement until it is read.
-	write(attachFrame(1, 1))
+	write(attachFrame(0, 1))
 	var sent atomic.Int64
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
@@ -248,8 +248,8 @@ func TestHandledBeforeTheEnd(t *testing.T) {
 	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	<-w.Ready()
-	b := link.Append(nil, attachFrame(1, 1))
-	b = link.Append(b, &link.Frame{Type: link.Message, ID: 2, Slot: 1, Token: 7, Payload: []byte("x")})
+	b := link.Append(nil, attachFrame(0, 1))
+	b = link.Append(b, &link.Frame{Type: link.Message, ID: 1, Slot: 1, Token: 7, Payload: []byte("x")})
 	b = link.Append(b, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
 	if _, err := conn.Write(b); err != nil {
 		t.Fatal(err)
@@ -283,13 +283,13 @@ func TestQueueOfDeadLink(t *testing.T) {
 			}))
 			conn := <-conns
 			<-w.Ready()
-			b := link.Append(nil, attachFrame(1, 1))
+			b := link.Append(nil, attachFrame(0, 1))
 			for i := range uint32(messages) {
-				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 2, Slot: 1, Token: 7, Payload: []byte("x")})
+				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 1, Slot: 1, Token: 7, Payload: []byte("x")})
 			}
 			if gone {
 				b = link.Append(b,
-					&link.Frame{Type: link.Detach, ID: messages + 2, Slot: 1, Token: 7, Code: uint16(link.ReasonPeer)})
+					&link.Frame{Type: link.Detach, ID: messages, Slot: 1, Token: 7, Code: uint16(link.ReasonPeer)})
 			}
 			b = link.Append(b, &link.Frame{Type: link.Ping, ID: 9})
 			go func() { _, _ = conn.Write(b) }()

@@ -35,10 +35,12 @@ func TestNoOverlapAcrossLinks(t *testing.T) {
 	t.Cleanup(let) // before the worker's end
 	// The client, another one, and a PING whose answer shows that everything has been read.
 	batch := func(messages uint32) (b []byte) {
-		seq := uint32(0)
+		numbers := map[uint32]uint32{}
 		add := func(f link.Frame) {
-			seq++
-			f.ID, f.Token = seq, 7
+			if f.Type == link.Message {
+				numbers[f.Slot]++
+			}
+			f.ID, f.Token = numbers[f.Slot], 7
 			b = link.Append(b, &f)
 		}
 		attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})

@@ -17,7 +17,6 @@ type input struct {
 	pos         int
 	have        int
 	started     bool       // the first read is allowed
-	seq         uint32     // sequence number of the last ATTACH, MESSAGE or DETACH
 	sessions    []*session // by slot; bound: lists of clients
 	batch       unit
 	batches     uint64 // batches pushed so far
@@ -143,8 +142,12 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 		return nil, err
 	}
 	switch f.Type {
-	case link.Message, link.Attach, link.Detach:
-		return l.sequenced(f, it)
+	case link.Message:
+		return l.message(f, it)
+	case link.Attach:
+		return l.attach(f, it)
+	case link.Detach:
+		return l.detach(f, it)
 	case link.Attrs:
 		if s := l.session(f); s != nil {
 			return nil, s.refresh(f)
@@ -171,22 +174,6 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 		return nil, fmt.Errorf("worker: the gateway ended the link: %s", why)
 	}
 	return nil, nil
-}
-
-// sequenced handles a frame about a client that must be acknowledged. Sequence numbers must have no
-// gap.
-func (l *gwLink) sequenced(f *link.Frame, it *item) (*session, error) {
-	d := &l.in
-	if d.seq++; f.ID != d.seq {
-		return nil, fmt.Errorf("%w: %v has sequence %d: must be %d", link.ErrFrame, f.Type, f.ID, d.seq)
-	}
-	switch f.Type {
-	case link.Attach:
-		return l.attach(f, it)
-	case link.Detach:
-		return l.detach(f, it)
-	}
-	return l.message(f, it)
 }
 
 func (l *gwLink) session(f *link.Frame) *session {
@@ -218,17 +205,17 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	l.clients.Add(1)
 	switch h := &l.w.handler; {
 	case isNew && h.Connect != nil:
-		*it = item{kind: itemConnect, seq: f.ID}
+		*it = item{kind: itemConnect, ack: f.ID}
 		return s, nil
 	case !isNew:
 		l.w.stats.adopted.Add(1)
 		if h.Adopt != nil {
-			*it = item{kind: itemAdopt, seq: f.ID, again: a.Redelivered, cause: Cause(a.Cause)}
+			*it = item{kind: itemAdopt, ack: f.ID, again: a.Redelivered, cause: Cause(a.Cause)}
 			return s, nil
 		}
 	}
-	d.batch.begin(f.ID)
-	d.batch.done(f.ID)
+	d.batch.begin(s)
+	d.batch.done(f.ID, false)
 	if isNew {
 		d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
 	}
@@ -240,9 +227,11 @@ func (l *gwLink) message(f *link.Frame, it *item) (*session, error) {
 	if s == nil {
 		return nil, fmt.Errorf("%w: message of an unknown client", link.ErrFrame)
 	}
+	if s.number++; f.ID != s.number {
+		return nil, fmt.Errorf("%w: message has number %d: must be %d", link.ErrFrame, f.ID, s.number)
+	}
 	l.in.messages++
-	s.number++
-	*it = item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}
+	*it = item{kind: itemMessage, ack: f.ID, number: f.ID, flags: f.Flags, data: f.Payload}
 	return s, nil
 }
 
@@ -253,7 +242,7 @@ func (l *gwLink) detach(f *link.Frame, it *item) (*session, error) {
 	}
 	l.in.sessions[f.Slot] = nil
 	l.leaving.Add(1)
-	*it = item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}
+	*it = item{kind: itemClose, ack: f.ID, reason: Reason(f.Code)}
 	if f.Has(link.FlagMoved) {
 		it.kind = itemMoved
 	}

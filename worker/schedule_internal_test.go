@@ -75,11 +75,18 @@ type schedule struct {
 	closed []int              // guarded by mu: by client
 	acked  [][]bool           // guarded by mu: by client and message
 	echoes [][]int            // guarded by mu: by client
-	seqs   map[uint32]at      // guarded by mu: of this link, not acknowledged
-	empty  chan struct{}      // guarded by mu: closed when the last of seqs is; nil: nobody waits
+	due    [][]event          // guarded by mu: by client: of this link, not acknowledged
+	empty  chan struct{}      // guarded by mu: closed when the last of due is; nil: nobody waits
 }
 
-// at is the message of a sequence number; -1 if it is not a message.
+// event is what a frame tells about a client, and the number it is acknowledged by.
+type event struct {
+	typ     link.Type
+	number  uint32
+	message int
+}
+
+// at is a message of a client.
 type at struct{ client, message int }
 
 type scheduled struct{ now atomic.Pointer[schedule] }
@@ -274,7 +281,7 @@ func (s *schedule) life(dies bool) {
 func (s *schedule) frames(ends bool) (frames []link.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seqs = make(map[uint32]at)
+	s.due = make([][]event, len(s.acts))
 	due := make([][]link.Frame, len(s.acts))
 	attachment := link.AppendAttachment(nil, &link.Attachment{Cause: link.CauseDied, Remote: "r", Listener: "l"})
 	for client, list := range s.acts {
@@ -295,12 +302,17 @@ func (s *schedule) frames(ends bool) (frames []link.Frame) {
 		}
 		f := due[client][0]
 		due[client] = due[client][1:]
-		f.Slot, f.Token, f.ID = uint32(client), 7, uint32(len(frames)+1)
-		what := at{client, -1}
+		f.Slot, f.Token = uint32(client), 7
+		what := event{typ: f.Type}
+		if n := len(s.due[client]); n > 0 {
+			f.ID = s.due[client][n-1].number
+		}
 		if f.Type == link.Message {
+			f.ID++
 			what.message = int(f.Payload[1])
 		}
-		s.seqs[f.ID] = what
+		what.number = f.ID
+		s.due[client] = append(s.due[client], what)
 		frames = append(frames, f)
 	}
 	return frames
@@ -319,7 +331,7 @@ func (s *schedule) open() {
 func (s *schedule) awaitAcks() {
 	done := make(chan struct{})
 	s.mu.Lock()
-	if len(s.seqs) == 0 {
+	if s.nothingDue() {
 		close(done)
 	} else {
 		s.empty = done
@@ -330,7 +342,7 @@ func (s *schedule) awaitAcks() {
 	case <-time.After(10 * time.Second):
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.t.Errorf("never acknowledged: %v", s.seqs)
+		s.t.Errorf("never acknowledged: %v", s.due)
 	}
 }
 
@@ -350,30 +362,43 @@ func (s *schedule) read(conn net.Conn) {
 			s.t.Errorf("a bad frame: %v", err)
 			return
 		}
-		if f.Type == link.Unit {
-			s.unit(&f)
+		switch {
+		case f.Type == link.Unit:
+			s.unit(&f, f.Payload)
+		case f.Type == link.Send && f.Has(link.FlagHandled):
+			s.unit(&f, b)
 		}
 	}
 }
 
-// unit applies one UNIT: it checks what is acknowledged, and that the effects are exactly those of
-// the acknowledged messages.
-func (s *schedule) unit(f *link.Frame) {
+// nothingDue reports whether everything is acknowledged. Called with mu.
+func (s *schedule) nothingDue() bool {
+	return !slices.ContainsFunc(s.due, func(list []event) bool { return len(list) > 0 })
+}
+
+// unit applies one unit, whose effects are the frames in in: it checks what is acknowledged, and
+// that the effects are exactly those of the acknowledged messages.
+func (s *schedule) unit(f *link.Frame, in []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	within := make(map[at]bool)
-	for seq := f.ID; seq <= f.Slot; seq++ {
-		what, ok := s.seqs[seq]
-		if !ok {
-			s.t.Errorf("sequence %d was acknowledged twice, or never sent", seq)
+	client, acked := int(f.Slot), 0
+	for len(s.due[client]) > 0 {
+		e := s.due[client][0]
+		if e.number > f.ID || e.typ == link.Detach && (f.Type != link.Unit || !f.Has(link.FlagLeft)) {
+			break
 		}
-		delete(s.seqs, seq)
-		if what.message >= 0 {
-			s.acked[what.client][what.message] = true
-			within[what] = !s.acts[what.client][what.message].fails()
+		s.due[client] = s.due[client][1:]
+		acked++
+		if e.typ == link.Message {
+			s.acked[client][e.message] = true
+			within[at{client, e.message}] = !s.acts[client][e.message].fails()
 		}
 	}
-	for in := f.Payload; len(in) > 0; {
+	if acked == 0 {
+		s.t.Errorf("client %d: number %d was acknowledged twice, or never sent", client, f.ID)
+	}
+	for len(in) > 0 {
 		var inner link.Frame
 		n, err := link.Next(in, link.MaxFrame, &inner)
 		if n == 0 || err != nil {
@@ -388,7 +413,7 @@ func (s *schedule) unit(f *link.Frame) {
 		delete(within, what)
 		s.echoes[what.client] = append(s.echoes[what.client], what.message)
 	}
-	if len(s.seqs) == 0 && s.empty != nil {
+	if s.empty != nil && s.nothingDue() {
 		close(s.empty)
 		s.empty = nil
 	}

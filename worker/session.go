@@ -42,7 +42,7 @@ func (s *session) id() *ClientID { return (*ClientID)(&s.ID) }
 func newSession(l *gwLink, f *link.Frame, a *link.Attachment) *session {
 	s := &session{
 		link: l, token: f.Token,
-		remote: a.Remote, listener: a.Listener, number: a.Handled,
+		remote: a.Remote, listener: a.Listener, number: f.ID,
 		known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
 	s.ID = executor.ID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token))

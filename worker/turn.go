@@ -14,7 +14,7 @@ type item struct {
 	flags  uint8
 	tries  uint8 // calls so far that have requested another delivery
 	end    ending
-	seq    uint32
+	ack    uint32 // the number that acknowledges it
 	number uint32 // of a message
 	reason Reason // of a close
 	cause  Cause  // of an adopt
@@ -65,7 +65,7 @@ func (s *session) Begin(it *item, led bool) {
 		s.unit = s.link.w.units.take()
 	}
 	if it.kind != itemTimer {
-		s.unit.begin(it.seq)
+		s.unit.begin(s)
 	}
 	s.running, s.connecting = true, it.kind == itemConnect
 	s.calls++
@@ -82,7 +82,7 @@ func (s *session) End(it *item) (again bool) {
 		it.tries++
 		it.flags |= link.FlagRedelivered
 	} else if it.kind != itemTimer {
-		s.unit.done(it.seq)
+		s.unit.acknowledge(it)
 	}
 	if d := &s.link.in; s.unit == &d.batch {
 		if it.isLast() {

@@ -42,6 +42,8 @@ var loopFigures = []figure{
 	{"Links", "sluice_links", "Links to workers."},
 	{"WorkersBehind", "sluice_workers_behind_total",
 		"Times that a worker got no more clients because it had not acknowledged those that had gone."},
+	{"ClientsMoved", "sluice_clients_moved_total",
+		"Clients that went to another worker because theirs drained, or by --rebalance."},
 
 	{"QueuedBytes", "sluice_queue_bytes", "Size of the messages that wait for a worker or its credit."},
 	{"QueuedTotal", "sluice_messages_queued_total", "Messages that had to wait for a worker or its credit."},

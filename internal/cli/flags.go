@@ -135,6 +135,8 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f.StringVar(&o.router, "router", "least",
 		"`policy` that picks the worker of a new client: least (fewest clients for its weight), "+
 			"round-robin, random (by weight), path (same first path segment, same worker)")
+	f.IntVar(&g.Rebalance, "rebalance", 0,
+		"`clients` a second that move to other workers after a worker has connected; 0: none move")
 	f.DurationVar(&g.DrainDelay, "drain-delay", 0,
 		"`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: "+
 			"none")
@@ -213,6 +215,7 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
+		"Rebalance":        "rebalance",
 		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}

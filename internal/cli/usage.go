@@ -67,7 +67,8 @@ var topics = []topic{
 	{"Tokens of clients", "jwt-key-file jwt-secret-file jwt-jwks-file jwt-optional jwt-from jwt-algorithm jwt-issuer " +
 		"jwt-audience jwt-leeway jwt-uid-claim jwt-attribute"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
-	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
+	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
+		"broadcast-prefix"},
 	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
 	{"Data of the chat", "data"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},

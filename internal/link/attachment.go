@@ -31,7 +31,6 @@ const lastCause = CauseLinkLost
 type Attachment struct {
 	Version     uint32 // of the attributes
 	UIDVersion  uint32
-	Handled     uint32 // messages of the client before the next one
 	Redelivered uint32 // how many of the next messages were sent on a link that ended
 	Cause       Cause  // why the worker receives the client
 	Remote      string // the client's address, host:port
@@ -95,7 +94,6 @@ func cutBytes(s string) (b, rest string) {
 func AppendAttachment(dst []byte, a *Attachment) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, a.Version)
 	dst = binary.BigEndian.AppendUint32(dst, a.UIDVersion)
-	dst = binary.BigEndian.AppendUint32(dst, a.Handled)
 	dst = binary.BigEndian.AppendUint32(dst, a.Redelivered)
 	dst = append(dst, byte(a.Cause))
 	dst = AppendBytes(dst, a.Remote)
@@ -116,7 +114,6 @@ const noRequest = "\x00\x00\x00\x00"
 func (c *Cursor) Attachment() (a Attachment) {
 	a.Version = c.U32()
 	a.UIDVersion = c.U32()
-	a.Handled = c.U32()
 	a.Redelivered = c.U32()
 	a.Cause = Cause(c.U8())
 	c.bad = c.bad || a.Cause > lastCause

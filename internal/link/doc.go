@@ -2,7 +2,6 @@
 // the protocol; this package encodes and decodes them.
 //
 // A Frame is one message of the protocol. Accept and Connect open a link, and each side proves to
-// the other that it holds the shared key. AckWindow is the sender's record of frames that are not
-// acknowledged. Only Accept and Connect do I/O: they block on their net.Conn. No type is safe for
-// concurrent use.
+// the other that it holds the shared key. Only they do I/O: they block on their net.Conn. No type
+// is safe for concurrent use.
 package link

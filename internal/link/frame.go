@@ -59,6 +59,8 @@ const (
 	FlagOwn         = 0x01 // Bind, Unbind, Set
 	FlagRedelivered = 0x02 // Message
 	FlagLast        = 0x02 // Kick
+	FlagHandled     = 0x02 // Send: it is a unit, and acknowledges the client's messages up to its id
+	FlagLeft        = 0x02 // Unit: it acknowledges a DETACH
 	FlagExclusive   = 0x02 // Bind
 	FlagMerge       = 0x02 // Set
 	FlagNew         = 0x04 // Attach
@@ -181,5 +183,9 @@ func Finish(dst []byte, start int) {
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 }
 
-// SetID sets the id of the frame that starts at frame[0].
-func SetID(frame []byte, id uint32) { binary.BigEndian.PutUint32(frame[8:], id) }
+// SetHandled makes the SEND that starts at frame[0] a unit, which acknowledges its client's
+// messages up to the number.
+func SetHandled(frame []byte, number uint32) {
+	frame[5] |= FlagHandled
+	binary.BigEndian.PutUint32(frame[8:], number)
+}

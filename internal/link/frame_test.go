@@ -73,7 +73,7 @@ func TestPayloadIsClosed(t *testing.T) {
 	}
 }
 
-// Begin and Finish write what Append does, also after other bytes.
+// Begin, Finish and SetHandled write what Append does, also after other bytes.
 func TestBeginFinish(t *testing.T) {
 	t.Parallel()
 	for _, g := range goldens() {
@@ -81,8 +81,10 @@ func TestBeginFinish(t *testing.T) {
 		start := len(b)
 		b = append(Begin(b, &g.frame), g.frame.Payload...)
 		Finish(b, start)
-		SetID(b[start:], 0xDEADBEEF)
-		g.frame.ID = 0xDEADBEEF
+		if g.frame.Type == Send {
+			SetHandled(b[start:], 0xDEADBEEF)
+			g.frame.ID, g.frame.Flags = 0xDEADBEEF, g.frame.Flags|FlagHandled
+		}
 		if want := Append([]byte("before"), &g.frame); !bytes.Equal(b, want) {
 			t.Errorf("%v: %x, want %x", g.frame.Type, b, want)
 		}

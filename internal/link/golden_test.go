@@ -29,7 +29,7 @@ type golden struct {
 // goldens returns each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
-		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann",
+		Version: 5, UIDVersion: 2, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann",
 		Target:  "/chat?room=1",
 		Headers: []Header{{"Host", "example.org"}, {"Cookie", "a=b"}}, Attrs: someone,
 	}
@@ -41,12 +41,12 @@ func goldens() []golden {
 		[]string{"room 1"}), version...), someone)
 	const slot, token = 0x010203, 0xA1A2A3A4A5A6A7A8
 	return []golden{
-		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token,
+		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, Slot: slot, Token: token,
 			Payload: AppendAttachment(nil, &attach)}},
-		{"moved client, nothing known of it", Frame{Type: Attach, ID: 2, Slot: 4, Token: 1,
+		{"moved client, of which 17 messages were handled", Frame{Type: Attach, ID: 17, Slot: 4, Token: 1,
 			Payload: AppendAttachment(nil, &Attachment{Cause: CauseMoved, Redelivered: 3})}},
 		{"text", Frame{Type: Message, Flags: FlagText, Code: 5, ID: 3, Slot: slot, Token: token, Payload: []byte("hello")}},
-		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
+		{"empty, binary, redelivered, number wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
 			Token: token}},
 		{"gone", Frame{Type: Detach, Code: uint16(ReasonPeer), ID: 4, Slot: slot, Token: token}},
 		{"moved away", Frame{Type: Detach, Flags: FlagMoved, ID: 0xFFFFFFFF, Slot: slot, Token: token}},
@@ -59,14 +59,17 @@ func goldens() []golden {
 			Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
 		{"who is this", Frame{Type: Authenticate, ID: 9, Payload: AppendQuestion(nil, Question{10 * time.Second,
 			string(AppendRequest(nil, "/chat?room=1", []Header{{RemoteHeader, "192.0.2.1:4711"}, {"Cookie", "a=b"}}))})}},
-		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
-		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
+		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: slot, Token: token, Payload: join}},
+		{"acknowledgement of a disconnect alone", Frame{Type: Unit, Flags: FlagLeft, ID: 6, Slot: slot, Token: token}},
 		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
 		{"join, from another gateway", Frame{Type: Relay, Token: 18, Payload: join}},
 		{"two gateways", Frame{Type: Peers, Payload: AppendPeers(nil, []Peer{{7, "10.0.0.1:2300"}, {8, "[::1]:2301"}})}},
 		{"raw, with result", Frame{
 			Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token,
 			Payload: []byte("hi"),
+		}},
+		{"answer that is a unit", Frame{
+			Type: Send, Flags: FlagText | FlagHandled, Code: 3, ID: 3, Slot: slot, Token: token, Payload: []byte("hi"),
 		}},
 		{"dropped when there is no room", Frame{
 			Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token,
@@ -201,12 +204,12 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied, Remote: "r", Listener: "l", UID: "u", Target: "/t",
+		Version: 9, Redelivered: 2, Cause: CauseDied, Remote: "r", Listener: "l", UID: "u", Target: "/t",
 		Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
 		"from fields": AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Redelivered: 2, Cause: CauseDied,
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Redelivered: 2, Cause: CauseDied,
 			Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)

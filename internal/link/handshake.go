@@ -42,7 +42,7 @@ type WorkerHello struct {
 	Role   Role
 	Loop   uint16 // the loop the link is for, or AnyLoop
 	Weight uint16
-	Window uint32 // most bytes of sequenced frames that may be unacknowledged
+	Window uint32 // most bytes of events that may be unacknowledged
 	ID     [16]byte
 	Name   string // at most 200 bytes are sent, also of Build
 	Build  string
@@ -66,7 +66,7 @@ type GatewayHello struct {
 
 const (
 	magic        = "SLUICE"
-	version      = 2
+	version      = 3
 	nonceSize    = 32
 	maxHello     = 1024 // bytes of a hello message
 	helloTimeout = 5 * time.Second
@@ -121,11 +121,13 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	if len(first) != len(magic)+2+nonceSize || string(first[:len(magic)]) != magic {
 		return h, ErrHello
 	}
-	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
-		return h, fmt.Errorf("%w: the worker supports %d to %d, this gateway %d", ErrVersion, lowest, highest, version)
-	}
 	if err := x.write(append(append([]byte(magic), version, 0, 0, 0, 0, 0), x.nonce[:]...)); err != nil {
 		return h, fmt.Errorf("write message 2: %w", err)
+	}
+	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
+		// Message 2 has told the worker the version.
+		return h, fmt.Errorf("%w: the worker supports versions %d to %d, this gateway version %d", ErrVersion,
+			lowest, highest, version)
 	}
 	third, err := x.readProof(workerLabel)
 	if errors.Is(err, ErrKey) {
@@ -162,7 +164,7 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, hello.Role.answerError(ErrHello)
 	}
 	if second[len(magic)] != version {
-		return g, fmt.Errorf("%w: the gateway chose %d, this worker supports %d",
+		return g, fmt.Errorf("%w: the gateway supports version %d, this worker version %d",
 			ErrVersion, second[len(magic)], version)
 	}
 	if err := x.writeProof(workerLabel, encodeWorkerHello(hello)); err != nil {
@@ -274,7 +276,8 @@ func (r Role) answerError(err error) error {
 		return fmt.Errorf("%w: is this a client address? %s", err, meant)
 	case isEnd(err):
 		return fmt.Errorf("the peer closed the connection: is this a client address? %s; "+
-			"a gateway without a key (--key-file) accepts workers of its own machine only: %w", meant, err)
+			"a gateway without a key (--key-file) accepts workers of its own machine only, and a gateway of an "+
+			"older build than version %d of the protocol no worker of this one: %w", meant, version, err)
 	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("no answer: is this a client address? %s: %w", meant, err)
 	}

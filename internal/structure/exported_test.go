@@ -29,6 +29,8 @@ var unusedExports = map[string]string{
 	"internal/faultproxy.Proxy.Corrupted": "tests ask whether a bit was changed; the program has the proxy for bench soak",
 	"bench/report.pair.Value":             "the template of the page uses it",
 	"internal/link.ReasonNoWorker":        "a number of the protocol, see SPEC.md",
+	"internal/delivery.Book.Verify":       "the schedules of the gateway check the machine",
+	"internal/delivery.Link.Figures":      "tests of the gateway ask for them",
 	"worker.OverflowDefault":              "the name of the zero value",
 }
 

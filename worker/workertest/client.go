@@ -50,7 +50,8 @@ type Client struct {
 	// Guarded by the Gateway's mu.
 	member      registry.Member
 	state       state
-	admitted    bool // the worker has acknowledged its Connect
+	admitted    bool   // the worker has acknowledged its Connect
+	number      uint32 // of its newest message
 	reason      worker.Reason
 	refusalText string // the text of worker.Refuse
 	received    []worker.Message
@@ -91,8 +92,9 @@ func (c *Client) toWorker(f link.Frame) {
 	if c.state != open || c.g.link == nil {
 		c.g.tb.Fatal("workertest: cannot send: the client is closed or no worker is connected")
 	}
-	f.Slot, f.Token = c.member.ID.Slot(), c.member.ID.Token()
-	c.g.link.sequenced(&f)
+	c.number++
+	f.ID, f.Slot, f.Token = c.number, c.member.ID.Slot(), c.member.ID.Token()
+	c.g.link.send(&f)
 }
 
 // Next returns the next message to the client. It fails the test if none comes within Timeout.
@@ -220,9 +222,8 @@ func (c *Client) end(reason worker.Reason) {
 	c.state, c.reason = closed, reason
 	c.g.members.Remove(&c.member)
 	if c.g.link != nil {
-		c.g.link.sequenced(&link.Frame{
-			Type: link.Detach, Code: uint16(reason), Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
-		})
+		c.g.link.send(&link.Frame{Type: link.Detach, Code: uint16(reason),
+			ID: c.number, Slot: c.member.ID.Slot(), Token: c.member.ID.Token()})
 	}
 	c.more.Broadcast()
 }

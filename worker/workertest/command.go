@@ -23,7 +23,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			in = in[n:]
 			g.command(w, &inner)
 		}
-		g.admit(w, f.ID, f.Slot)
+		g.admit(f)
 	case link.Invoke:
 		g.invoke(w, f.ID, slices.Clone(f.Payload))
 	case link.Ping:
@@ -37,6 +37,9 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 		return false
 	default:
 		g.command(w, f)
+		if f.Type == link.Send && f.Has(link.FlagHandled) {
+			g.admit(f)
+		}
 	}
 	return true
 }
@@ -60,17 +63,13 @@ func (g *Gateway) invoke(w *wire, id uint32, payload []byte) {
 	})
 }
 
-// admit admits the clients whose Connect the worker has acknowledged.
-func (g *Gateway) admit(w *wire, first, last uint32) {
+// admit admits the client whose ATTACH a unit acknowledges.
+func (g *Gateway) admit(f *link.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w.pendingConnects = slices.DeleteFunc(w.pendingConnects, func(c pendingConnect) bool {
-		if c.seq-first > last-first {
-			return false
-		}
-		c.client.admitted = true
-		return true
-	})
+	if f.Slot < uint32(len(g.sessions)) && g.sessions[f.Slot].member.ID.Token() == f.Token {
+		g.sessions[f.Slot].admitted = true
+	}
 }
 
 // handOver takes all clients from a worker that drains. The next worker gets them.
@@ -79,7 +78,7 @@ func (g *Gateway) handOver(w *wire) {
 	defer g.mu.Unlock()
 	for _, c := range g.sessions {
 		if c.state == open {
-			w.sequenced(&link.Frame{
+			w.send(&link.Frame{
 				Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 			})
 		}

@@ -215,7 +215,8 @@ func (g *Gateway) accept(conn net.Conn) {
 // attach gives a client to the worker. cause is why, unless the client is new. Called with mu.
 func (g *Gateway) attach(c *Client, cause link.Cause) {
 	f := link.Frame{
-		Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+		Type: link.Attach, Code: uint16(c.member.Version()), ID: c.number,
+		Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
 	}
 	if !c.admitted {
 		f.Flags, cause = link.FlagNew, link.CauseConnect
@@ -225,10 +226,7 @@ func (g *Gateway) attach(c *Client, cause link.Cause) {
 		Remote: c.request.Remote, Listener: listenerURL,
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
-	seq := g.link.sequenced(&f)
-	if !c.admitted {
-		g.link.pendingConnects = append(g.link.pendingConnects, pendingConnect{seq, c})
-	}
+	g.link.send(&f)
 }
 
 // Dial connects a client. If no worker is connected it waits for one. A client with a Target is a
@@ -272,16 +270,7 @@ type wire struct {
 	mu   sync.Mutex
 	more sync.Cond
 	out  []byte // guarded by mu
-	seq  uint32 // guarded by mu
 	done bool   // guarded by mu
-
-	pendingConnects []pendingConnect // guarded by the Gateway's mu: clients whose Connect has not returned
-}
-
-// pendingConnect is a client whose Attach the worker has not acknowledged yet.
-type pendingConnect struct {
-	seq    uint32
-	client *Client
 }
 
 func newWire(conn net.Conn) *wire {
@@ -314,16 +303,6 @@ func (w *wire) send(f *link.Frame) {
 	defer w.mu.Unlock()
 	w.out = link.Append(w.out, f)
 	w.more.Signal()
-}
-
-func (w *wire) sequenced(f *link.Frame) (seq uint32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.seq++
-	f.ID = w.seq
-	w.out = link.Append(w.out, f)
-	w.more.Signal()
-	return f.ID
 }
 
 // read calls f for each frame until the pipe ends or f returns false.

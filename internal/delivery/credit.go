@@ -1,4 +1,4 @@
-package gateway
+package delivery
 
 import "slices"
 
@@ -19,14 +19,14 @@ type creditWaiter struct {
 	place uint64
 	from  uint64 // the virtual time at which its service starts: now, or later if it was served before
 	nth   uint32 // of equal places the one that has waited longest is first
-	s     *session
+	c     *Client
 }
 
 func (a *creditWaiter) before(b *creditWaiter) bool {
 	return a.place < b.place || a.place == b.place && int32(a.nth-b.nth) < 0
 }
 
-// A session stores its place in units, modulo 2^32. A place further ahead than farthest is an old
+// A Client stores its place in units, modulo 2^32. A place further ahead than farthest is an old
 // one.
 const (
 	placeUnit = 16
@@ -34,12 +34,12 @@ const (
 )
 
 // push adds a client, which may send share bytes when it is served.
-func (q *creditQueue) push(s *session, share int) {
+func (q *creditQueue) push(c *Client, share int) {
 	from := q.now
-	if ahead := int64(int32(s.place-uint32(q.now/placeUnit))) * placeUnit; ahead > 0 && ahead <= farthest {
+	if ahead := int64(int32(c.place-uint32(q.now/placeUnit))) * placeUnit; ahead > 0 && ahead <= farthest {
 		from += uint64(ahead)
 	}
-	q.add(creditWaiter{from + uint64(s.queue.portion(share)), from, q.nth, s})
+	q.add(creditWaiter{from + uint64(c.queue.portion(share)), from, q.nth, c})
 	q.nth++
 }
 
@@ -54,7 +54,7 @@ func (q *creditQueue) pop() creditWaiter {
 // served notes that n bytes of the removed client were sent.
 func (q *creditQueue) served(w creditWaiter, n int) {
 	if n > 0 {
-		w.s.place = uint32((w.from + uint64(n) + placeUnit - 1) / placeUnit)
+		w.c.place = uint32((w.from + uint64(n) + placeUnit - 1) / placeUnit)
 		q.now += uint64(n / (1 + len(q.heap)))
 	}
 }
@@ -63,7 +63,7 @@ func (q *creditQueue) served(w creditWaiter, n int) {
 // nothing.
 func (q *creditQueue) requeue(w creditWaiter, sent, share int) {
 	if sent > 0 {
-		q.push(w.s, share)
+		q.push(w.c, share)
 		return
 	}
 	q.add(w)
@@ -76,12 +76,12 @@ func (q *creditQueue) add(w creditWaiter) {
 }
 
 // isFirst reports whether a client is the next.
-func (q *creditQueue) isFirst(s *session) bool { return len(q.heap) > 0 && q.heap[0].s == s }
+func (q *creditQueue) isFirst(c *Client) bool { return len(q.heap) > 0 && q.heap[0].c == c }
 
 // remove removes a client, wherever it is. It reports whether it was there.
-func (q *creditQueue) remove(s *session) bool {
+func (q *creditQueue) remove(c *Client) bool {
 	for i, e := range slices.Backward(q.heap) { // the last one is the most likely
-		if e.s == s {
+		if e.c == c {
 			q.take(i)
 			return true
 		}

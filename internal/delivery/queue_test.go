@@ -1,24 +1,26 @@
-package gateway
+package delivery
 
 import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A queue that is never empty keeps only what waits.
 func TestAQueueThatNeverEmptiesStaysSmall(t *testing.T) {
 	t.Parallel()
-	q := &queue{}
+	q := &Queue{}
 	payload := make([]byte, 1000)
 	q.push(payload, 0)
 	for range 10_000 {
 		q.push(payload, 0)
 		q.pop(len(payload))
 	}
-	if q.waiting != 1 || q.size() != recordHeader+len(payload) || cap(q.records) > 10*len(payload) {
-		t.Errorf("%d wait, %d bytes in %d", q.waiting, q.size(), cap(q.records))
+	if q.waiting != 1 || q.Size() != recordHeader+len(payload) || cap(q.records) > 10*len(payload) {
+		t.Errorf("%d wait, %d bytes in %d", q.waiting, q.Size(), cap(q.records))
 	}
 }
 
@@ -34,7 +36,7 @@ func TestQueueModel(t *testing.T) {
 		var all queues
 		q := all.take()
 		var waiting []message
-		push := func(q *queue, list []message) []message {
+		push := func(q *Queue, list []message) []message {
 			m := message{fmt.Appendf(nil, "%0*d", rng.IntN(300), rng.Uint32()), uint8(rng.IntN(2))}
 			q.push(m.data, m.flags)
 			return append(list, m)
@@ -68,8 +70,8 @@ func TestQueueModel(t *testing.T) {
 			for _, m := range waiting {
 				size += recordHeader + len(m.data)
 			}
-			if q.size() != size || q.waiting != len(waiting) {
-				t.Fatalf("seed %d: %d bytes of %d messages, want %d of %d", seed, q.size(), q.waiting, size, len(waiting))
+			if q.Size() != size || q.waiting != len(waiting) {
+				t.Fatalf("seed %d: %d bytes of %d messages, want %d of %d", seed, q.Size(), q.waiting, size, len(waiting))
 			}
 		}
 	}
@@ -78,7 +80,7 @@ func TestQueueModel(t *testing.T) {
 // Buffers are used again. The free list is bounded, and releases what it does not use.
 func TestQueues(t *testing.T) { // not parallel: it counts allocations
 	var l queues
-	var taken []*queue
+	var taken []*Queue
 	for range 2000 {
 		q := l.take()
 		q.push(make([]byte, 20<<10), 0)
@@ -102,5 +104,34 @@ func TestQueues(t *testing.T) { // not parallel: it counts allocations
 	}
 	if l.bytes > keptQueue {
 		t.Errorf("%d bytes have lain idle for long and are kept", l.bytes)
+	}
+}
+
+// Clients store the virtual time of a link's queue in 32 bits. When that has wrapped around, a new
+// client is not taken for one that is far ahead.
+func TestANewClientIsNotAhead(t *testing.T) {
+	t.Parallel()
+	var k Link
+	k.Init(nil, [16]byte{}, 1<<20)
+	lane := &k.lanes.small
+	lane.now = placeUnit<<32 - 1<<20
+	c := Client{queue: &Queue{}, place: uint32(lane.now / placeUnit)}
+	c.queue.push([]byte("x"), 0)
+	lane.push(&c, k.Share)
+	if w := lane.pop(); w.from != lane.now {
+		t.Errorf("it is %d bytes ahead", w.from-lane.now)
+	}
+}
+
+// The lanes follow the window.
+func TestLanesFollowTheWindow(t *testing.T) {
+	t.Parallel()
+	for _, window := range []uint32{8 << 20, 1 << 10} {
+		var k Link
+		k.Init(nil, [16]byte{}, window)
+		half := int(window) / 2
+		if k.lanes.of(&k, half-link.HeaderSize) != &k.lanes.small || k.lanes.of(&k, half) != &k.lanes.large {
+			t.Errorf("window %d: messages of %d bytes are in the wrong lane", window, half)
+		}
 	}
 }
