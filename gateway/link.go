@@ -73,7 +73,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	l.pool.add(k)
 	l.noteWorkers()
 	l.book.WorkerReady()
-	l.rebalance.begin(l)
+	l.rebalance.begin(l, l.g.cfg.Rebalance)
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index,
 		"remote", c.RemoteAddr().String())
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"unicode/utf8"
@@ -145,4 +146,31 @@ func (c *Control) send(ctx context.Context, id link.ClientID, data []byte, flags
 		return 0, ErrNoClient
 	}
 	return n, err
+}
+
+// defaultRebalance is the rate of Control.Rebalance without any other.
+const defaultRebalance = 100
+
+// Rebalance moves clients of this gateway to the workers that should have them, once, as
+// Config.Rebalance does after a worker has connected: up to rate clients in a second. Rate 0 means
+// that of the Config, or else 100. It returns how many loops have begun, while they go on. The
+// others have fewer than two workers that take clients, or drain.
+func (c *Control) Rebalance(ctx context.Context, rate int) (loops int, err error) {
+	switch {
+	case rate < 0:
+		return 0, fmt.Errorf("%w: rate %d: must be at least 0", ErrTarget, rate)
+	case !c.g.isReady():
+		return 0, ErrNotRunning
+	}
+	rate = cmp.Or(rate, c.g.cfg.Rebalance, defaultRebalance)
+	for _, l := range c.g.loops {
+		begun, err := on(ctx, l, func(l *loop) bool { return l.rebalance.begin(l, rate) })
+		if err != nil {
+			return loops, err
+		}
+		if begun {
+			loops++
+		}
+	}
+	return loops, nil
 }

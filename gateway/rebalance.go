@@ -2,10 +2,11 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/internal/delivery"
 
-// rebalance moves clients to other workers after a worker has connected. It walks the slots of the
-// loop once for each worker that comes. Owned by the loop.
+// rebalance moves clients to other workers after a worker has connected, or when an operator asks
+// for it. It walks the slots of the loop once for each time. Owned by the loop.
 type rebalance struct {
 	running bool
+	rate    int // clients that all loops move in a second
 	next    int // the slots below were looked at
 	moved   int
 }
@@ -13,20 +14,22 @@ type rebalance struct {
 // maxLooked bounds how many clients are looked at in a second, per loop.
 const maxLooked = 1 << 16
 
-// begin starts the walk, or starts it again.
-func (r *rebalance) begin(l *loop) {
-	if l.g.cfg.Rebalance > 0 && len(l.pool.links) > 1 {
-		r.running, r.next = true, 0
+// begin starts the walk, or starts it again. It returns false if there is nowhere to move to.
+func (r *rebalance) begin(l *loop, rate int) bool {
+	if rate <= 0 || len(l.pool.links) < 2 || l.draining {
+		return false
 	}
+	r.running, r.rate, r.next = true, rate, 0
+	return true
 }
 
-// move is called once a second. It moves the loop's part of Config.Rebalance clients.
+// move is called once a second. It moves the loop's part of the rate.
 func (r *rebalance) move(l *loop) {
 	if !r.running {
 		return
 	}
 	loops := len(l.g.loops)
-	most := portionOf(l.g.cfg.Rebalance, (int(l.index)+int(l.seconds))%loops, loops)
+	most := portionOf(r.rate, (int(l.index)+int(l.seconds))%loops, loops)
 	shift := make([]int, len(l.pool.links)) // clients that are about to move
 	for looked := 0; most > 0 && looked < maxLooked && r.next < len(l.sessions); r.next++ {
 		looked++

@@ -8,12 +8,25 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// After a worker has connected, clients move to it until each worker has its share. A client whose
-// handler runs moves when that has returned, and its messages follow it in order.
+// After a worker has connected, or when an operator asks for it, clients move to it until each
+// worker has its share. A client whose handler runs moves when that has returned, and its messages
+// follow it in order.
 func TestRebalance(t *testing.T) {
 	t.Parallel()
+	for name, asked := range map[string]bool{"a worker connects": false, "an operator asks": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testRebalance(t, asked)
+		})
+	}
+}
+
+func testRebalance(t *testing.T, asked bool) {
 	cfg := text(gateway.ListenerConfig{})
-	cfg.Loops, cfg.Rebalance = 1, 100
+	cfg.Loops = 1
+	if !asked {
+		cfg.Rebalance = 100
+	}
 	g, _ := start(t, cfg)
 	old := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	const clients = 8
@@ -34,6 +47,11 @@ func TestRebalance(t *testing.T) {
 		young.barrier(1)
 		return g.Stats().Workers == 2
 	})
+	if asked {
+		if loops, err := g.Control().Rebalance(t.Context(), 100); loops != 1 || err != nil {
+			t.Errorf("%d loops, %v", loops, err)
+		}
+	}
 	if moved := young.pending(); len(moved) > 0 {
 		t.Errorf("%v moved while their handlers run", moved)
 	}

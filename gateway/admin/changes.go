@@ -46,6 +46,16 @@ type Draining struct {
 	Draining bool `json:"draining"`
 }
 
+// Rebalance is the body of POST /api/v1/rebalance.
+type Rebalance struct {
+	Rate int `json:"rate,omitempty"` // clients in a second; 0: that of --rebalance, or else 100
+}
+
+// Rebalancing is the answer to POST /api/v1/rebalance.
+type Rebalancing struct {
+	Loops int `json:"loops"` // event loops that have begun
+}
+
 // LogLevel is the body of PUT /api/v1/log-level, and its answer and that of GET.
 type LogLevel struct {
 	Level string `json:"level"` // debug, info, warn or error
@@ -127,8 +137,17 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 // rebalance answers POST /api/v1/rebalance.
-func (s *Server) rebalance(http.ResponseWriter, *http.Request) (any, error) {
-	return nil, refuse(http.StatusNotImplemented, "a gateway cannot move clients between workers yet")
+func (s *Server) rebalance(w http.ResponseWriter, r *http.Request) (any, error) {
+	var b Rebalance
+	if err := read(w, r, &b); err != nil {
+		return nil, err
+	}
+	loops, err := s.control.Rebalance(r.Context(), b.Rate)
+	if err == nil && loops == 0 {
+		err = refuse(http.StatusConflict, "no event loop has two workers that take clients")
+	}
+	s.audit(r, "rebalance", err, "rate", b.Rate, "loops", loops)
+	return accepted{Rebalancing{Loops: loops}}, err
 }
 
 // logLevel answers GET /api/v1/log-level.

@@ -17,7 +17,8 @@ import (
 func operatorCommands() []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(), topCommand(), clientsCommand(), clientCommand(), groupsCommand(), workersCommand(),
-		kickCommand(), publishCommand(), drainCommand(), reloadCommand(), healthCommand(), logLevelCommand(),
+		kickCommand(), publishCommand(), drainCommand(), rebalanceCommand(), reloadCommand(),
+		healthCommand(), logLevelCommand(),
 		doctorCommand(),
 	}
 }
@@ -141,6 +142,21 @@ func drainCommand() *cobra.Command {
 		}
 		return a.print(answer, func() error { return printf("draining\n") })
 	})
+}
+
+func rebalanceCommand() *cobra.Command {
+	var body admin.Rebalance
+	c := operatorCommand(&cobra.Command{
+		Use: "rebalance", Short: "move clients of a gateway to the workers that should have them", Args: noArgs,
+	}, func(c *cobra.Command, a *adminClient, _ []string) error {
+		var answer admin.Rebalancing
+		if err := a.call(c.Context(), http.MethodPost, "rebalance", body, &answer); err != nil {
+			return err
+		}
+		return a.print(answer, func() error { return printf("rebalancing in %d event loops\n", answer.Loops) })
+	})
+	c.Flags().IntVar(&body.Rate, "rate", 0, "`clients` a second that move; 0: --rebalance of the gateway, or else 100")
+	return c
 }
 
 func reloadCommand() *cobra.Command {
