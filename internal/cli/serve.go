@@ -37,7 +37,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log); err != nil {
+	if err := o.tls.load(o.log, o.worker); err != nil {
 		return err
 	}
 	keepTLS(ctx, o)
@@ -125,7 +125,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log); err != nil {
+	if err := o.tls.load(o.log, o.worker); err != nil {
 		return err
 	}
 	keepTLS(c.Context(), o)

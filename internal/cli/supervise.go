@@ -31,7 +31,8 @@ func reloads(c *cobra.Command) bool {
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
-	keeps := o != nil && (o.config.path != "" || o.tls.given() || o.adminPair.Cert != "" || o.tokens.hasKeys())
+	keeps := o != nil && (o.config.path != "" || o.tls.given() || o.tokens.hasKeys() ||
+		o.admin != "" && (o.adminPair.Cert != "" || o.adminTokenFile != ""))
 	return can && err == nil && n > 0 || keeps
 }
 
