@@ -1,6 +1,9 @@
 package reload_test
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,5 +90,57 @@ func TestWorkerIsStartedAgainWithBadCertificate(t *testing.T) {
 	proctest.Echoes(t, proctest.Dial(t, server.Addrs["text"]), "still there")
 	if code := server.Terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// A worker that dies while the file is wrong, or has been changed without a reload, is started
+// again with the settings in effect. SIGHUP to a worker process does nothing.
+func TestWorkerIsStartedAgainWithBadFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sluice.yaml")
+	write := func(text string) {
+		certstest.Write(t, path, []byte("workers: 1\nlisten: text://127.0.0.1:0\n"+text))
+	}
+	write("broadcast_prefix: old\n")
+	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--config", path)
+	c := proctest.Dial(t, server.Addrs["text"])
+	second := proctest.Dial(t, server.Addrs["text"])
+	proctest.Echoes(t, second, "here")
+	write("colour: red\n")
+	pid := server.WorkerPIDs(1)[0]
+	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGKILL} {
+		if err := syscall.Kill(pid, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.AwaitLog(`msg="worker ready"`, 2)
+	proctest.Echoes(t, c, "still there")
+	if log := server.Log(); strings.Count(log, `msg="worker ended`) != 1 || strings.Contains(log, "colour") {
+		t.Errorf("the log:\n%s", log)
+	}
+	expectBroadcast(t, "old", c, second)
+
+	write("broadcast_prefix: new\nkey_file: " + path + "\n")
+	server.Signal(syscall.SIGHUP)
+	server.AwaitLog("msg=reloaded", 1)
+	if log := server.Log(); !strings.Contains(log, "changed=broadcast_prefix\n") ||
+		!strings.Contains(log, "keys=key_file\n") {
+		t.Errorf("the log:\n%s", log)
+	}
+	expectBroadcast(t, "new", c, second)
+	if code := server.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// expectBroadcast expects that a message with a prefix reaches all clients.
+func expectBroadcast(t *testing.T, prefix string, clients ...net.Conn) {
+	t.Helper()
+	_, _ = fmt.Fprintln(clients[0], prefix+" to all")
+	for _, c := range clients {
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil || strings.TrimSpace(line) != prefix+" to all" {
+			t.Errorf("a client receives %q, %v", line, err)
+		}
 	}
 }

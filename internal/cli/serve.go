@@ -92,6 +92,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 func (o *options) work(
 	ctx context.Context, c *cobra.Command, business business, key []byte, gateways []string, up func(),
 ) error {
+	if o.workers > 0 {
+		keepWorkerSettings(o)
+	}
 	reloaded := followHangUps(ctx, o, c)
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up, reloaded)

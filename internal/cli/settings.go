@@ -23,6 +23,7 @@ import (
 type configFile struct {
 	o       *options
 	path    string
+	flags   *pflag.FlagSet // of the command; nil before load
 	sources config.Sources
 	items   []config.Item // settings of the elements of --listen; nil: the list is not from the file
 	foreign []string      // keys for other commands whose values are not their defaults
@@ -79,6 +80,7 @@ func allSettings(root *cobra.Command) *pflag.FlagSet {
 // load sets the flags of the command that the command line has not set, from the environment and
 // the file. Nothing has been checked then but the types of values.
 func (f *configFile) load(c *cobra.Command, environ []string) (problems []config.Problem) {
+	f.flags = c.Flags()
 	if f.path == "" {
 		f.path = lookup(environ, config.Env(config.FileFlag))
 	}
