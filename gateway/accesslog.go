@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,9 @@ type accessLog struct {
 // accessEntry is what a line needs and the session does not have.
 type accessEntry struct {
 	began  time.Time
-	path   string // of the request, without the query: that may have a token
-	status int    // of the HTTP response; 0: none
+	remote netip.AddrPort // that a proxy has named and a limit has refused; zero: that of the connection
+	path   string         // of the request, without the query: that may have a token
+	status int            // of the HTTP response; 0: none
 }
 
 // newAccessLog returns the access log of a loop.
@@ -39,6 +41,13 @@ func newAccessLog(cfg *Config) accessLog {
 func (a *accessLog) begin(s *session) {
 	if a.to != nil && (a.sample <= 1 || rand.IntN(a.sample) == 0) {
 		a.entries[s] = &accessEntry{began: time.Now()}
+	}
+}
+
+// overLimit notes the address of a client that a limit for it refuses.
+func (a *accessLog) overLimit(s *session, client netip.AddrPort) {
+	if e := a.entries[s]; e != nil {
+		e.remote = client
 	}
 }
 
@@ -76,8 +85,12 @@ func (a *accessLog) end(s *session) {
 		return
 	}
 	delete(a.entries, s)
+	remote := s.remote()
+	if e.remote.IsValid() {
+		remote = e.remote.String()
+	}
 	attrs := make([]slog.Attr, 0, 8)
-	attrs = append(attrs, slog.String("remote", s.remote()), slog.String("listener", s.lis.URL))
+	attrs = append(attrs, slog.String("remote", remote), slog.String("listener", s.lis.URL))
 	if s.lis.upgrades() {
 		attrs = append(attrs, slog.String("path", e.path), slog.Int("status", e.status))
 	}

@@ -168,7 +168,11 @@ func (l *listener) locate(s *session, req *codec.Request) bool {
 	if !ok {
 		s.loop.stats.ForwardedInvalid++
 	}
-	return client == peer || s.conn.SetRemote(client)
+	if client != peer && !s.conn.SetRemote(client) {
+		s.loop.access.overLimit(s, client)
+		return false
+	}
+	return true
 }
 
 // proxyOptions returns what the engine has to know of the proxies of the listener, nil without any.

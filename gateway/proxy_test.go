@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -214,10 +216,13 @@ func TestForgedAddress(t *testing.T) {
 }
 
 // Limits per address are about the client, whichever way its address comes. A client that they
-// refuse after its request gets status 429.
+// refuse after its request gets status 429, and the access log has its address.
 func TestLimitsBehindProxy(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.ListenerConfig{TrustProxies: []string{"127.0.0.1"}, MaxPerIP: 2}))
+	var log lineLog
+	cfg := ws(gateway.ListenerConfig{TrustProxies: []string{"127.0.0.1"}, MaxPerIP: 2})
+	cfg.AccessLog = slog.New(slog.NewTextHandler(&log, nil))
+	g, _ := start(t, cfg)
 	ask := func(header, field string) (net.Conn, string) {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))
@@ -249,6 +254,11 @@ func TestLimitsBehindProxy(t *testing.T) {
 			t.Error(status)
 		}
 	}
+	wait(t, "the line of the refused client", func() bool {
+		return slices.ContainsFunc(log.all(), func(line string) bool {
+			return strings.Contains(line, "remote=203.0.113.9:0 ") && strings.Contains(line, "status=429")
+		})
+	})
 	if s := g.Stats(); s.Listeners[0].OverMaxPerIP != 3 || s.HandshakesRejected != 2 {
 		t.Errorf("%+v, %d rejected", s.Listeners[0], s.HandshakesRejected)
 	}

@@ -110,9 +110,14 @@ func TestOperating(t *testing.T) {
 	o.says(0, "kicked 0\n", "kick", "--group", "nobody")
 	o.says(0, `{"level":"debug"}`, "log-level", "debug", "--json")
 	o.says(1, "must be debug, info, warn or error", "log-level", "loud")
-	o.says(1, "501 Not Implemented", "reload")
+	o.says(0, "reloaded\n", "reload")
 	o.says(1, "401 Unauthorized", "status", "--admin-token-file", o.otherToken())
 	o.says(1, "does the gateway have --admin?", "status", "--admin", "127.0.0.1:1")
+	for _, format := range []string{"--json=false", "--json"} {
+		if out, code := o.run("clients", format, "--admin", "127.0.0.1:1"); code != 1 || !strings.HasPrefix(out, "sluice: ") {
+			t.Errorf("clients %s prints a part of a list: exit code %d, %s", format, code, out)
+		}
+	}
 	for _, line := range [][]string{
 		{"kick"}, {"kick", "a", "b"}, {"kick", "a", "--uid", "b"}, {"publish", "x"}, {"publish", "--all"},
 		{"client"}, {"status", "--admin", "ftp://x"}, {"top", "--interval", "1ms"}, {"clients", "--limit", "x"},
@@ -128,6 +133,14 @@ func TestOperating(t *testing.T) {
 	if code := o.server.ExitCode(); code != 0 {
 		t.Errorf("the server ends with %d", code)
 	}
+}
+
+// A process that has no files has nothing to read again.
+func TestReloadWithoutFiles(t *testing.T) {
+	t.Parallel()
+	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0", "--admin", "127.0.0.1:0")
+	o := &operator{t: t, bin: proctest.Build(t), url: "http://" + strings.TrimPrefix(server.Addrs["admin"], "admin://")}
+	o.says(1, "501 Not Implemented", "reload")
 }
 
 func (o *operator) otherToken() string {

@@ -134,6 +134,17 @@ func (s *Server) Run(ctx context.Context) error {
 // Close closes the listener of a Server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
+// Exposed reports whether an address to listen on is not that of this machine only, as far as this
+// can be told without resolving a name. New refuses it without tokens.
+func Exposed(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false // it is not an address
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && !ip.IsLoopback()
+}
+
 // isLoopback reports whether an address that is listened on can be reached from this machine only.
 func isLoopback(a net.Addr) bool {
 	addr, err := netip.ParseAddrPort(a.String())

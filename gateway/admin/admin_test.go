@@ -179,6 +179,27 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// The commands send the first token, of a file that New accepts.
+func TestFirstToken(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"secret\n": "secret", "# people\n\n ops  secret \nother x\n": "secret", "caf\u00e9 secret\r\n": "secret",
+		"": "", "# none\n": "", "secret\nthree words here\n": "", "\ufeffsecret\n": "", "ops se\x01cret": "",
+		strings.Repeat("secret\n", 101): "", strings.Repeat("#\n", 33<<10) + "secret": "",
+	} {
+		file := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := admin.FirstToken(file); got != want || (err == nil) != (want != "") {
+			t.Errorf("%.20q: %q, %v", text, got, err)
+		}
+	}
+	if _, err := admin.FirstToken(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
 // Paths and methods that do not exist are problems too.
 func TestUnknownPaths(t *testing.T) {
 	t.Parallel()

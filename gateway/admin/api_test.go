@@ -235,7 +235,7 @@ func TestKick(t *testing.T) {
 		}
 	}
 	if log := f.log.String(); !strings.Contains(log, `msg="admin change" change=kick addr=127.0.0.1:`) ||
-		!strings.Contains(log, "token=ops group=three code=0 reason=\"\" kicked=2") {
+		!strings.Contains(log, "operator=ops group=three code=0 reason=\"\" kicked=2") {
 		t.Errorf("the log: %s", log)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/gateway/admin"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
+	"github.com/seed-7410fe32/sluice/internal/logs"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -77,9 +78,12 @@ var business = worker.Handler{
 // configuration of the listener.
 func start(t testing.TB, change func(*admin.Config)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: new(logText), level: new(slog.LevelVar), drained: make(chan struct{}),
+	f := &fixture{t: t, log: new(logText), drained: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{}}}
-	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: f.level}))
+	handler := logs.NewHandler(f.log) // the one of the program, which masks secrets
+	handler.SetRate(-1)
+	f.level = handler.Level()
+	log := slog.New(handler)
 	var err error
 	f.g, err = gateway.New(gateway.Config{Loops: 2, DrainTimeout: 200 * time.Millisecond, Logger: log,
 		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"},

@@ -61,28 +61,52 @@ func (t *tokens) reload() error {
 		return err
 	}
 	t.stamp = stampOf(info)
-	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	if err != nil {
-		return err
-	}
-	all, err := parseTokens(text)
+	lines, err := readLines(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
-	for _, short := range shortOnes(text) {
-		t.log.Warn("admin token is short: use at least 16 random characters", "file", t.path, "line", short)
+	t.all = nil
+	for _, l := range lines {
+		if len(l.token) < shortToken {
+			t.log.Warn("admin token is short: use at least 16 random characters", "file", t.path, "line", l.number)
+		}
+		t.all = append(t.all, token{l.name, sha256.Sum256([]byte(l.token))})
 	}
-	t.all = all
 	return nil
+}
+
+// FirstToken returns the first token of a file, which clients send. The error says why New would
+// refuse the file; it does not name it.
+func FirstToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", errors.Unwrap(err)
+	}
+	defer f.Close() //nolint:errcheck // it is only read
+	lines, err := readLines(f)
+	if err != nil {
+		return "", err
+	}
+	return lines[0].token, nil
 }
 
 func stampOf(info os.FileInfo) string {
 	return fmt.Sprint(info.Size(), info.ModTime().String(), info.Mode())
 }
 
-// parseTokens reads lines of TOKEN or NAME TOKEN. Empty lines and those that begin with # are
-// skipped. A token without a name has the name "token".
-func parseTokens(text []byte) (all []token, err error) {
+// tokenLine is a token in a file.
+type tokenLine struct {
+	name, token string
+	number      int // of the line, from 1
+}
+
+// readLines reads lines of TOKEN or NAME TOKEN, at least one. Empty lines and those that begin with
+// # are skipped. A token without a name has the name "token".
+func readLines(r io.Reader) (all []tokenLine, err error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxTokenFile+1))
+	if err != nil {
+		return nil, err
+	}
 	if len(text) > maxTokenFile {
 		return nil, fmt.Errorf("more than %d bytes", maxTokenFile)
 	}
@@ -96,11 +120,14 @@ func parseTokens(text []byte) (all []token, err error) {
 		if len(words) > 2 {
 			return nil, fmt.Errorf("line %d: %d words: must be TOKEN or NAME TOKEN", n, len(words))
 		}
-		name := "token"
+		l := tokenLine{name: "token", token: words[len(words)-1], number: n}
 		if len(words) == 2 {
-			name = words[0]
+			l.name = words[0]
 		}
-		all = append(all, token{name, sha256.Sum256([]byte(words[len(words)-1]))})
+		if strings.ContainsFunc(l.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, fmt.Errorf("line %d: a token must be of printable ASCII characters", n)
+		}
+		all = append(all, l)
 	}
 	switch {
 	case len(all) == 0:
@@ -109,19 +136,6 @@ func parseTokens(text []byte) (all []token, err error) {
 		return nil, fmt.Errorf("%d tokens: must be at most %d", len(all), maxTokens)
 	}
 	return all, nil
-}
-
-// shortOnes returns the numbers of the lines with a short token.
-func shortOnes(text []byte) (lines []int) {
-	n := 0
-	for line := range bytes.Lines(text) {
-		n++
-		words := strings.Fields(string(line))
-		if len(words) > 0 && !strings.HasPrefix(words[0], "#") && len(words[len(words)-1]) < shortToken {
-			lines = append(lines, n)
-		}
-	}
-	return lines
 }
 
 // name returns the name of a token, or false if it is not valid. It takes the same time for each

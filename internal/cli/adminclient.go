@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/seed-7410fe32/sluice/gateway/admin"
 )
 
 const (
@@ -77,7 +79,7 @@ func (a *adminClient) prepare() error {
 		return usageError{fmt.Errorf("--timeout: %v: must be more than 0", a.timeout)}
 	}
 	if a.tokenFile != "" {
-		if a.token, err = firstToken(a.tokenFile); err != nil {
+		if a.token, err = admin.FirstToken(a.tokenFile); err != nil {
 			return fmt.Errorf("--admin-token-file %s: %w", a.tokenFile, err)
 		}
 	}
@@ -96,25 +98,6 @@ func (a *adminClient) prepare() error {
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token is for this address
 	a.http = &http.Client{Transport: transport, Timeout: a.timeout, CheckRedirect: stay}
 	return nil
-}
-
-// firstToken returns the first token of a file that has lines of TOKEN or NAME TOKEN.
-func firstToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", errors.Unwrap(err)
-	}
-	defer f.Close() //nolint:errcheck // it is only read
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
-			return words[len(words)-1], nil
-		}
-	}
-	return "", errors.New("has no token")
 }
 
 // call sends a request to the API and decodes the answer. A nil body sends none.

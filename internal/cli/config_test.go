@@ -149,6 +149,63 @@ address_rate: many
 	}
 }
 
+// A file that cannot be used is one mistake: the settings that belong to it are not further ones.
+// What a server would refuse about its admin listener is found too.
+func TestConfigCheckOfFiles(t *testing.T) {
+	t.Parallel()
+	bad := settingsFile(t, "one\nthree words here\n")
+	text := strings.ReplaceAll(`listen: ["wss://127.0.0.1:1", "text://127.0.0.1:1"]
+tls_cert: BAD
+tls_key: BAD
+tls_ticket_keys: BAD
+link_tls_cert: BAD
+link_tls_key: BAD
+link_tls_ca: BAD
+link_tls_name: gateway
+jwt_secret_file: BAD
+jwt_attribute: [role]
+admin: 127.0.0.1:9090
+admin_token_file: BAD
+admin_tls_cert: BAD
+admin_tls_key: BAD
+max_message: -1
+`, "BAD", bad)
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{text, []string{
+			"2: tls_cert: certs: " + bad, "5: link_tls_cert: certs: " + bad, "9: jwt_secret_file: " + bad,
+			"12: admin_token_file: " + bad + ": line 2: 3 words", "13: admin_tls_cert: certs: " + bad,
+			"15: max_message: -1",
+		}},
+		{"admin: 0.0.0.0:9090\n", []string{"1: admin: 0.0.0.0:9090: without --admin-token-file"}},
+		{"admin: :9090\n", []string{"1: admin: :9090: without --admin-token-file"}},
+		{"admin: '[2001:db8::1]:9090'\n", []string{"1: admin: [2001:db8::1]:9090: without --admin-token-file"}},
+	} {
+		path := settingsFile(t, c.text)
+		_, err := run(t, "config", "check", path)
+		if err == nil {
+			t.Errorf("%s: no error", c.text)
+			continue
+		}
+		lines := strings.Split(err.Error(), "\n")
+		for i, want := range c.want {
+			if i >= len(lines) || !strings.HasPrefix(lines[i], path+":"+want) {
+				t.Fatalf("line %d is not %q:\n%v", i, want, err)
+			}
+		}
+		if len(lines) != len(c.want) {
+			t.Errorf("%d lines:\n%v", len(lines), err)
+		}
+	}
+	for _, addr := range []string{"127.0.0.2:9090", "'[::1]:9090'", "localhost:9090"} {
+		if _, err := run(t, "config", "check", settingsFile(t, "admin: "+addr+"\n")); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
 func TestConfigCheckOfOneCommand(t *testing.T) {
 	t.Parallel()
 	path := settingsFile(t, "address_rate: 3\nmax_conns: 5\n")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,11 +45,12 @@ type options struct {
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
-	adminPair      certs.Pair       // of the admin listener
-	workerFigures  workerCollector  // of the worker in this process
-	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
-	keepsChat      bool             // the gateway has the chat's store
-	data           string           // directory of the store; empty: it is in memory
+	adminPair      certs.Pair               // of the admin listener
+	workerFigures  workerCollector          // of the worker in this process
+	envOfWorkers   atomic.Pointer[[]string] // variables of worker processes, from the file
+	reloadAsked    chan chan<- bool         // requests to reload, beside SIGHUP; nil: none can come
+	keepsChat      bool                     // the gateway has the chat's store
+	data           string                   // directory of the store; empty: it is in memory
 	store          *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway

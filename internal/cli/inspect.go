@@ -160,7 +160,10 @@ func (a *adminClient) listClients(c *cobra.Command, q url.Values, limit int) err
 		q.Set("limit", strconv.Itoa(pageSize(limit, listed)))
 		var page admin.Clients
 		if err := a.call(c.Context(), http.MethodGet, "clients?"+q.Encode(), nil, &page); err != nil {
-			return errors.Join(err, out.Flush())
+			if listed > 0 {
+				err = errors.Join(err, out.Flush())
+			}
+			return err
 		}
 		for i := range page.Clients {
 			p := &page.Clients[i]

@@ -1,29 +1,12 @@
 package cli
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/gateway/admin"
 )
-
-func TestFirstToken(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"secret\n": "secret", "# people\n\n ops  secret \nother x\n": "secret", "": "", "# none\n": "",
-	} {
-		file := filepath.Join(t.TempDir(), "token")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := firstToken(file); got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", text, got, err)
-		}
-	}
-}
 
 // The flags win over the environment, and an address needs no scheme.
 func TestAdminAddress(t *testing.T) {

@@ -67,12 +67,12 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 	}
 	if own.certs != nil {
 		cfg.TLS = own.certs.Config()
-		onReload(o, func(*options) (func() error, error) { return own.certs.Reload, nil })
+		reloadAdminCerts(o, own.certs)
 	}
 	own.server, err = admin.New(cfg)
 	switch {
 	case errors.Is(err, admin.ErrExposed):
-		return nil, usageError{fmt.Errorf("--admin: %s: without --admin-token-file it must be a loopback address", o.admin)}
+		return nil, exposed(o)
 	case err != nil:
 		return nil, fmt.Errorf("--admin: %s: %w", o.admin, err)
 	}
@@ -91,6 +91,21 @@ func adminCerts(o *options) (*certs.Source, error) {
 	return source, nil
 }
 
+// reloadAdminCerts makes the certificate of the admin listener be read again, from other files if
+// the new configuration names some.
+func reloadAdminCerts(o *options, source *certs.Source) {
+	onReload(o, func(next *options) (func() error, error) {
+		if next.adminPair == (certs.Pair{}) {
+			return nil, errors.New("--admin-tls-cert: the certificate cannot be removed without a restart")
+		}
+		apply, err := source.Prepare(certs.Options{Pairs: []certs.Pair{next.adminPair}})
+		if err != nil {
+			return nil, fmt.Errorf("--admin-tls-cert: %w", err)
+		}
+		return func() error { apply(); return nil }, nil
+	}, "admin-tls-cert", "admin-tls-key")
+}
+
 // checkAdmin checks the flags of the admin listener. A URL in the environment is for the commands
 // of operators, and names no listener.
 func checkAdmin(o *options) error {
@@ -101,9 +116,12 @@ func checkAdmin(o *options) error {
 		if err := valid.HostPort(o.admin); err != nil {
 			return usageError{fmt.Errorf("--admin: %w", err)}
 		}
+		if o.adminTokenFile == "" && admin.Exposed(o.admin) {
+			return exposed(o)
+		}
 	}
 	if o.adminTokenFile != "" {
-		if _, err := firstToken(o.adminTokenFile); err != nil {
+		if _, err := admin.FirstToken(o.adminTokenFile); err != nil {
 			return fmt.Errorf("--admin-token-file: %s: %w", o.adminTokenFile, err)
 		}
 	}
@@ -112,6 +130,11 @@ func checkAdmin(o *options) error {
 	}
 	_, err := adminCerts(o)
 	return err
+}
+
+// exposed returns the error for an address of the admin listener that needs tokens.
+func exposed(o *options) error {
+	return usageError{fmt.Errorf("--admin: %s: without --admin-token-file it must be a loopback address", o.admin)}
 }
 
 // askReload reads the configuration again and waits until it is in effect, as SIGHUP does.

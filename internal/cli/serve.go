@@ -37,7 +37,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log); err != nil {
+	if err := o.tls.load(o.log, o.worker); err != nil {
 		return err
 	}
 	keepTLS(ctx, o)
@@ -92,6 +92,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 func (o *options) work(
 	ctx context.Context, c *cobra.Command, business business, key []byte, gateways []string, up func(),
 ) error {
+	if o.workers > 0 {
+		keepWorkerSettings(o)
+	}
 	reloaded := followHangUps(ctx, o, c)
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up, reloaded)
@@ -125,7 +128,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log); err != nil {
+	if err := o.tls.load(o.log, o.worker); err != nil {
 		return err
 	}
 	keepTLS(c.Context(), o)

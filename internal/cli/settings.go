@@ -23,6 +23,7 @@ import (
 type configFile struct {
 	o       *options
 	path    string
+	flags   *pflag.FlagSet // of the command; nil before load
 	sources config.Sources
 	items   []config.Item // settings of the elements of --listen; nil: the list is not from the file
 	foreign []string      // keys for other commands whose values are not their defaults
@@ -79,6 +80,7 @@ func allSettings(root *cobra.Command) *pflag.FlagSet {
 // load sets the flags of the command that the command line has not set, from the environment and
 // the file. Nothing has been checked then but the types of values.
 func (f *configFile) load(c *cobra.Command, environ []string) (problems []config.Problem) {
+	f.flags = c.Flags()
 	if f.path == "" {
 		f.path = lookup(environ, config.Env(config.FileFlag))
 	}
@@ -196,7 +198,7 @@ func (f *configFile) problem(err error) config.Problem {
 		return config.Problem{Text: text}
 	}
 	flag := m[1]
-	rest := strings.TrimLeft(text[len(m[0]):], ": ")
+	rest := strings.TrimPrefix(strings.TrimPrefix(text[len(m[0]):], ":"), " ")
 	if bad, ok := errors.AsType[settingError](err); ok && bad.item >= 0 && bad.item < len(f.items) {
 		item := f.items[bad.item]
 		for _, s := range item.Settings {
@@ -304,7 +306,7 @@ func try(o *options, f *pflag.FlagSet) error {
 	}
 	key, err := o.key()
 	if err == nil {
-		err = o.tls.load(o.log)
+		err = o.tls.load(o.log, o.worker)
 	}
 	if err != nil {
 		return err
@@ -343,14 +345,16 @@ func (f *configFile) forget(flags *pflag.FlagSet, err error) bool {
 	if flag == nil || flag.Value.String() == flag.DefValue && !flag.Changed {
 		return false
 	}
-	flag.Changed = false
-	if list, ok := flag.Value.(pflag.SliceValue); ok {
-		if flag.Name == "listen" {
-			f.items = nil
-		}
-		return list.Replace(defaults(flag)) == nil
+	if flag.Name == "listen" {
+		f.items = nil
 	}
-	return flag.Value.Set(flag.DefValue) == nil
+	f.o.tls.unread = f.o.tls.unread || flag.Name == "tls-cert"
+	for _, other := range together(flag.Name) {
+		if f := flags.Lookup(other); f != nil && f != flag {
+			_ = toDefault(f) // it is only of use with flag
+		}
+	}
+	return toDefault(flag) == nil
 }
 
 // defaults returns the default of a flag that is a list.

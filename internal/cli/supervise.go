@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/config"
 	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
@@ -26,12 +27,13 @@ type hangUps chan os.Signal
 const canReload = "reload"
 
 // reloads reports whether SIGHUP makes the command read its configuration or certificates again, or
-// replaces its workers, instead of ending it.
+// replaces its workers, instead of ending it. A process that ends with its parent ignores it.
 func reloads(c *cobra.Command) bool {
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
-	keeps := o != nil && (o.config.path != "" || o.tls.given() || o.adminPair.Cert != "" || o.tokens.hasKeys())
+	keeps := o != nil && (o.exitWithParent || o.config.path != "" || o.tls.given() || o.tokens.hasKeys() ||
+		o.admin != "" && (o.adminPair.Cert != "" || o.adminTokenFile != ""))
 	return can && err == nil && n > 0 || keeps
 }
 
@@ -75,6 +77,10 @@ func (o *options) workerProcess(program string, place int, gateways []string) *e
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(cmd.Environ(), sdnotify.Variable+"=") // the parent speaks for all
+	if env := o.envOfWorkers.Load(); env != nil {
+		cmd.Args = append(cmd.Args, "--"+config.FileFlag+"=")
+		cmd.Env = append(append(cmd.Env, config.Env(config.FileFlag)+"="), *env...)
+	}
 	childproc.ExitWithParent(cmd)
 	return cmd
 }

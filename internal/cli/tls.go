@@ -21,8 +21,9 @@ type tlsOptions struct {
 	link        certs.Pair
 	linkCA      string
 	linkName    string
+	unread      bool // the files of listeners had an error that config check has noted
 
-	clients *certs.Source // of listeners; nil: there are no certificates
+	clients *certs.Source // of listeners; nil: there are no certificates, or no listeners
 	links   *certs.Source // nil: links have no TLS
 }
 
@@ -66,8 +67,10 @@ func (t *tlsOptions) linkFiles() certs.Options {
 	return certs.Options{Pairs: []certs.Pair{t.link}, CA: t.linkCA}
 }
 
-// load checks the flags, and reads their files.
-func (t *tlsOptions) load(log *slog.Logger) (err error) {
+// load checks the flags, and reads their files. A worker needs no files of listeners: its process
+// may have the flags of the gateway that it belongs to, which goes on with its old certificates
+// while the files are wrong.
+func (t *tlsOptions) load(log *slog.Logger, worker bool) (err error) {
 	switch {
 	case len(t.certs) != len(t.keys):
 		return usageError{fmt.Errorf("--tls-cert: given %d times, and --tls-key %d times: each certificate needs its key",
@@ -79,7 +82,7 @@ func (t *tlsOptions) load(log *slog.Logger) (err error) {
 	case t.linkName != "" && t.linkCA == "":
 		return usageError{errors.New("--link-tls-name: needs --link-tls-cert, --link-tls-key and --link-tls-ca")}
 	}
-	if len(t.certs) > 0 {
+	if len(t.certs) > 0 && !worker {
 		files := t.clientFiles()
 		files.Logger = log
 		if t.clients, err = certs.New(files); err != nil {
@@ -133,10 +136,13 @@ func keepTLS(ctx context.Context, o *options) {
 
 // listenerConfig returns the configuration of a listener, or nil without certificates.
 func (t *tlsOptions) listenerConfig() *tls.Config {
-	if t.clients == nil {
-		return nil
+	switch {
+	case t.clients != nil:
+		return t.clients.Config()
+	case t.unread:
+		return &tls.Config{} //nolint:gosec // it is never used
 	}
-	return t.clients.Config()
+	return nil
 }
 
 // linkConfig returns the configuration of a gateway's links, or nil without TLS.

@@ -119,7 +119,7 @@ func UnknownVariables(flags *pflag.FlagSet, environ []string) map[string]string 
 			if d := distance(name, n); d == 0 {
 				delete(similar, name)
 				break
-			} else if d == 1 || d == 2 && len(name) > len(envPrefix)+8 {
+			} else if d == 1 || d == 2 && len(name) >= len(envPrefix)+len("MAX_CON") {
 				similar[name] = n
 			}
 		}

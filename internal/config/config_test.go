@@ -231,6 +231,12 @@ func TestUnknownVariables(t *testing.T) {
 		"SLUICE_MAX_NUMBERS=1", "SLUICE_MAX_NUMBER=1", "SLUICE_PORT_7272_TCP=tcp://1", "SLUICE_SERVICE_HOST=1", "NUMBER=1",
 		"SLUICE_PORT=1",
 	})
+	// The example of docs/configuration.md.
+	flags = pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.Int("max-conns", 0, "")
+	if example := UnknownVariables(flags, []string{"SLUICE_MAX_CON=5"}); example["SLUICE_MAX_CON"] != "SLUICE_MAX_CONNS" {
+		t.Error(example)
+	}
 	if len(got) != 1 || got["SLUICE_MAX_NUMBERS"] != "SLUICE_MAX_NUMBER" {
 		t.Error(got)
 	}

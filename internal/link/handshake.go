@@ -276,8 +276,9 @@ func (r Role) answerError(err error) error {
 		return fmt.Errorf("%w: is this a client address? %s", err, meant)
 	case isEnd(err):
 		return fmt.Errorf("the peer closed the connection: is this a client address? %s; "+
-			"a gateway without a key (--key-file) accepts workers of its own machine only, and a gateway of an "+
-			"older build than version %d of the protocol no worker of this one: %w", meant, version, err)
+			"a gateway without a key (--key-file) accepts workers of its own machine only; "+
+			"one whose links have TLS (--link-tls-cert) needs it here too; one of an older build than "+
+			"version %d of the protocol accepts no worker of this one: %w", meant, version, err)
 	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("no answer: is this a client address? %s: %w", meant, err)
 	}

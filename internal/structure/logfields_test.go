@@ -59,6 +59,11 @@ func TestLogFieldsAreDocumented(t *testing.T) {
 			t.Errorf("docs/operating.md: no line of the log has %q", field)
 		}
 	}
+	for field, at := range used {
+		if regexp.MustCompile("authorization|cookie|password|secret|token").MatchString(field) && field != "tokens" {
+			t.Errorf("%s logs %q, whose value the log replaces by ***", at, field)
+		}
+	}
 	if len(used) < 40 {
 		t.Errorf("%d fields found: that cannot be all", len(used))
 	}
@@ -73,26 +78,48 @@ func fieldsOf(t *testing.T, name string, used map[string]string) {
 		t.Fatal(err)
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		f, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		first, ok := logCalls[f.Sel.Name]
-		if !ok || !logs(f) {
-			return true
-		}
-		for i := first; i < len(call.Args); i += 2 {
-			if lit, ok := call.Args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				field, _ := strconv.Unquote(lit.Value)
-				used[field] = fset.Position(lit.Pos()).String()
-			}
+		for _, lit := range names(n) {
+			field, _ := strconv.Unquote(lit.Value)
+			used[field] = fset.Position(lit.Pos()).String()
 		}
 		return true
 	})
+}
+
+// names returns the names of fields in a node: in a call of a log, in a list of type []any, and in
+// what is appended to such a list for an audit line.
+func names(n ast.Node) (found []*ast.BasicLit) {
+	var args []ast.Expr
+	switch n := n.(type) {
+	case *ast.CompositeLit:
+		if list, ok := n.Type.(*ast.ArrayType); ok {
+			if of, ok := list.Elt.(*ast.Ident); ok && of.Name == "any" {
+				args = n.Elts
+			}
+		}
+	case *ast.CallExpr:
+		f, ok := n.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return nil
+		}
+		if first, ok := logCalls[f.Sel.Name]; ok && logs(f) {
+			args = n.Args[min(first, len(n.Args)):]
+		}
+		if f.Sel.Name == "audit" {
+			args = n.Args[3:]
+			if len(args) == 1 {
+				if add, ok := args[0].(*ast.CallExpr); ok {
+					args = add.Args[1:]
+				}
+			}
+		}
+	}
+	for i := 0; i < len(args); i += 2 {
+		if lit, ok := args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			found = append(found, lit)
+		}
+	}
+	return found
 }
 
 // logs reports whether a selector is a method of a log, or a function of log/slog.
