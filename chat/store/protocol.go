@@ -68,13 +68,14 @@ type Message struct {
 	Rev       int        `json:"rev,omitempty"` // grows by 1 with each change
 }
 
-// Quote is the message that another one replies to, as it was then.
+// Quote is the message that another one replies to. It changes with the message, and is left as it
+// is when the message expires.
 type Quote struct {
 	Seq  uint64 `json:"seq"`
 	ID   string `json:"id"`
 	UID  string `json:"uid"`
 	Name string `json:"from"`
-	Text string `json:"text"` // its beginning
+	Text string `json:"text"` // its beginning, or empty if it was deleted
 }
 
 // Reaction is an emoji and the people who have reacted with it.

@@ -271,6 +271,8 @@ func TestChange(t *testing.T) {
 		if err != nil || reply.Message.Reply.Text != "hello" || reply.Message.Reply.UID != "ada" {
 			t.Errorf("reply: %+v, %v", reply, err)
 		}
+		change(store.Change{UID: "ada", Seq: 1, Text: "hello all"})
+		want(t, "reply to an edited one", k.page(store.Read{Conversation: lobby}).Messages[1].Reply.Text, "hello all")
 		_, err = k.Post(ctx, &store.Post{UID: "bob", Room: "lobby", Text: "yes", Key: "k2", Reply: 9})
 		for what, got := range map[string]string{
 			"reply to nothing": code(t, err),
@@ -298,6 +300,9 @@ func TestChange(t *testing.T) {
 		page := k.page(store.Read{Conversation: lobby})
 		if !page.Messages[0].Deleted || page.Messages[0].Text != "" || page.Messages[1].Text != "yes" {
 			t.Errorf("%+v", page.Messages)
+		}
+		if q := page.Messages[1].Reply; q == nil || q.UID != "ada" || q.Text != "" {
+			t.Errorf("a reply shows what was deleted: %+v", q)
 		}
 		s, _ := k.st.Stats()
 		want(t, "messages", s.Messages, "2")
