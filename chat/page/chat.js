@@ -46,7 +46,11 @@ function leave() {
 }
 
 // now sends a request that does not wait for a connection.
-function now(doc) { if (!request(doc)) view.toast(t.sorry); }
+function now(doc) {
+  const sent = request(doc);
+  if (!sent) view.toast(t.sorry);
+  return sent;
+}
 
 const handlers = {
   login(name, password) {
@@ -98,7 +102,7 @@ me.handlers({
   refused() { view.toast(t.notifyRefused); },
   kept: () => state.kept,
   password() { $("password").showModal(); },
-  setPassword(password, old) { return request({ type: "password", password, old }); },
+  setPassword(password, old) { return now({ type: "password", password, old }); },
 });
 
 // inBox wraps an action in the text box or the messages of the current conversation.
