@@ -94,6 +94,8 @@ export class Conversation {
   // older adds messages before those that are there.
   older(list) {
     const fresh = list.filter((m) => !this.#ids.has(m.id));
+    const unread = this.newFrom && fresh.find((m) => m.seq > this.readBefore && !m.mine);
+    if (unread && this.newFrom === this.messages[0]) this.newFrom = unread;
     for (const m of fresh) this.#ids.add(m.id);
     this.messages.unshift(...fresh);
     this.#said += fresh.length;
@@ -120,11 +122,18 @@ export class Conversation {
   change(m) {
     const i = this.messages.findIndex((old) => old.id === m.id);
     if (i < 0 || (this.messages[i].rev ?? 0) > (m.rev ?? 0)) return;
+    const said = this.messages[i].text !== m.text;
+    this.#replace(i, m);
+    if (!said) return;
+    this.messages.forEach((r, j) => {
+      if (r.reply?.id === m.id) this.#replace(j, { ...r, reply: { ...r.reply, text: m.text ?? "" } });
+    });
+  }
+
+  #replace(i, m) {
     if (this.newFrom === this.messages[i]) this.newFrom = m;
     if (this.firstUnread === this.messages[i]) this.firstUnread = m;
     this.messages[i] = m;
-    const answers = ({ reply }) => reply?.id === m.id && reply.text !== m.text;
-    this.messages = this.messages.map((r) => answers(r) ? { ...r, reply: { ...r.reply, text: m.text ?? "" } } : r);
   }
 
   // renumber forgets the numbers of messages, when the server has lost them and begins anew.

@@ -145,8 +145,8 @@ const on = {
   },
   typing(e) {
     const c = of(e);
-    if (!c || mine(e)) return;
     const uid = e.uid ?? e.from;
+    if (!c || mine(e) || state.blocked.has(uid)) return;
     c.silent(uid);
     c.typing.set(uid, { name: e.from, timer: setTimeout(() => { c.silent(uid); view.mark("typing"); }, 4000) });
     view.mark("typing");
