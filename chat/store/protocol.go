@@ -100,6 +100,7 @@ type Login struct {
 	Returns  bool     // the name is kept when the person has gone
 	Online   []string // uids of connected clients with one of the keys
 	Limits   []Limit
+	New      []Limit // of logins that make a new person
 }
 
 // Account is what the store knows of a person who has logged in.

@@ -233,6 +233,24 @@ func TestConversationsAreBounded(t *testing.T) {
 }
 
 // One author begins at most 50 conversations at once.
+// One address cannot make so many people that others are forgotten. Those who come back do not
+// count.
+func TestNewPeopleAreLimited(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		of := []store.Limit{{Key: "people:her address", Burst: 2, Every: time.Minute}}
+		login := func(name, token string) (store.Account, string) {
+			t.Helper()
+			a, err := k.Login(t.Context(), &store.Login{Name: name, Keys: []string{name}, Token: token, Returns: true, New: of})
+			return a, code(t, err)
+		}
+		first, _ := login("eve1", "")
+		want(t, "the second", second(login("eve2", "")), "")
+		want(t, "the third", second(login("eve3", "")), "slow_down")
+		want(t, "a name in use", second(login("eve2", "")), "name_taken")
+		want(t, "the first again", second(login("eve1", first.Token)), "")
+	})
+}
+
 func TestBeginningConversationsIsLimited(t *testing.T) {
 	each(t, store.Config{}, func(t *testing.T, k talk) {
 		for i := range 51 {
