@@ -82,6 +82,23 @@ return c.messages.map((m) => m.text).join() + " " + c.last;`)
 	if order != "0,1,2,new,4,5,6 6" {
 		t.Errorf("the order is %s", order)
 	}
+	// The line of what is new moves to the first unread message when older ones are loaded, and a
+	// reply shows its message as it is now.
+	unread := module[string](t, ada, "conversation.js", `
+const c = new m.Conversation("room", "lobby"), said = (n) => ({id: "m" + n, seq: n, from: "x", text: n, time: n});
+c.position({last: 6, read: 2});
+c.past([{...said(5), reply: {id: "m4", text: "4"}}, said(6)]);
+c.seen();
+c.findNew();
+const before = c.newFrom.seq;
+c.older([said(1), said(2), {...said(3), mine: true}, said(4)]);
+c.change({...said(4), text: "edited"});
+const quoted = c.messages.find((m) => m.seq === 5).reply.text;
+c.change({...said(4), text: undefined, deleted: true});
+return [before, c.newFrom.seq, c.newFrom.deleted, quoted, c.messages.find((m) => m.seq === 5).reply.text].join();`)
+	if unread != "5,4,true,edited," {
+		t.Errorf("of what is new: %s", unread)
+	}
 	// In a large room there are none, and they do not push messages out.
 	got := module[string](t, ada, "conversation.js", `
 const c = new m.Conversation("room", "lobby");

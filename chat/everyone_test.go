@@ -54,7 +54,7 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		{"own", chromedp.Steps(say("What I say"), shows("#talk", "What I say"), paste("half a text"))},
 		{"sidebar", show("sidebar", until(`document.activeElement.closest("#sidebar") || innerWidth > 760`))},
 		{"join-refused",
-			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"),
+			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "!?"), click("#join-form button"),
 				shows("#join-error", "visible"))},
 		{"people",
 			chromedp.Steps(chromedp.KeyEvent("\u001b"), until(`document.querySelector("#shade").hidden &&
@@ -262,6 +262,14 @@ func TestPageKeyboard(t *testing.T) {
   b.tabIndex === 0).length`); stops != 1 {
 		t.Errorf("the list of people has %d stops of the Tab key", stops)
 	}
+	// A dialog opens with the focus where one writes.
+	for opener, field := range map[string]string{".open-browse": "browse-text", "#set-password": "password-old"} {
+		run(t, ada, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).click(), 0`, opener)),
+			until(`document.activeElement.id === %q`, field), chromedp.KeyEvent("\u001b"),
+			until(`!document.querySelector("dialog[open]")`))
+	}
+	run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#users button:enabled").focus(), 0`),
+		press("End"), focused("Hal"))
 	run(t, ada, press("F6"), focused("# lobby"), press("F6"), until(`document.activeElement.id === "messages"`),
 		press("F6"), until(`document.activeElement.id === "say-text"`))
 	// New messages are announced, and neither older nor own ones, nor who joins.

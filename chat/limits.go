@@ -67,6 +67,16 @@ func (l *limits) ofAddress(c worker.Call) []store.Limit {
 	return []store.Limit{{Key: "address:" + a, Burst: l.addressRate * addressBurst, Every: every}}
 }
 
+// ofPeople returns the limit of the people whom the client's address makes, so that nobody makes so
+// many that the store forgets others.
+func (l *limits) ofPeople(c worker.Call) []store.Limit {
+	a := address(c)
+	if a == "" || l.addressRate < 0 {
+		return nil
+	}
+	return []store.Limit{{Key: "people:" + a, Burst: 1000, Every: 7 * time.Second}}
+}
+
 // ofRoom returns the limits of a message to a room. The room's is that of all users: twice the
 // limit of an address.
 func (l *limits) ofRoom(c worker.Call, room string) []store.Limit {

@@ -24,7 +24,7 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	l := store.Login{
 		Name: newName, Keys: groupsOfName(newName), Token: req.Token, Password: req.Password, Key: req.key,
 		Returns: !req.typed || req.Token != "", // only programs, and people who know their token, can come back
-		Limits:  h.limits.ofAddress(c),
+		Limits:  h.limits.ofAddress(c), New: h.limits.ofPeople(c),
 	}
 	if req.typed && strings.Count(req.Token, ".") != 2 {
 		l.Token, l.Password = "", req.Token // people type either one in the same place

@@ -14,7 +14,7 @@ import (
 func TestPagePicture(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := browsertest.Open(t, 1120, 700)
+	ada := browsertest.Open(t, 1120, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada Lovelace"), joinRoom("deploys"), joinRoom("tea kitchen"),
 		room("lobby"))
 	clients := map[string]*textClient{}
@@ -44,8 +44,8 @@ func TestPagePicture(t *testing.T) {
 	question := tell("Linus", "Did anybody notice the reload?", nil)
 	tell("Margaret", "No. 10,000 connections stayed open, and nothing was lost.",
 		map[string]any{"reply": question["seq"]})
-	tell("Ken", "This is how I did it:\n```sh\nsluice gateway --listen wss://:443 &\n"+
-		"kill -HUP $(pidof sluice)   # one worker after the other\n```", nil)
+	tell("Ken", "This is how I did it:\n```sh\nsluice chat --workers 2 &\n"+
+		"kill -HUP $!   # one worker after the other\n```", nil)
 	tell("Ken", "More in https://example.org/reload", nil)
 	run(t, ada, say("Nice. I am writing it down."), shows("#talk", "writing it down"))
 	tell("Grace Hopper", "@Ada Lovelace, can you add the figures of yesterday?", nil)

@@ -142,6 +142,8 @@ func failed(err error) *event {
 		return slowDown("too many messages in this room")
 	case strings.HasPrefix(r.Key, "new:"):
 		return slowDown("too many new conversations")
+	case strings.HasPrefix(r.Key, "people:"):
+		return slowDown("too many new people from this address")
 	case strings.HasPrefix(r.Key, "password:"):
 		return slowDown("too many passwords")
 	}

@@ -136,6 +136,28 @@ func TestPageDrawsMessages(t *testing.T) {
 	}
 }
 
+// TestPageLongWords writes the widest names and texts there are. They stay within a narrow window,
+// and of a reply both the name and the text are seen.
+func TestPageLongWords(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 320, 700)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	bob := dialText(t, s.text)
+	bob.send("/login "+strings.Repeat("W", 24), "/join lobby", strings.Repeat("x", 300),
+		"/reply 1 `"+strings.Repeat("c", 300)+"`", "https://example.org/"+strings.Repeat("path/", 60), "> "+strings.Repeat("q", 300), "Z"+strings.Repeat("\u0300", 100))
+	run(t, ada, until(`document.querySelectorAll("#talk .message").length === 5`))
+	wide := ask[string](t, ada, `[...document.querySelectorAll("#talk *")].filter((e) => !e.closest("pre") &&
+  e.getBoundingClientRect().right > innerWidth && getComputedStyle(e).clipPath === "none").map((e) => e.outerHTML).join()`)
+	if wide != "" {
+		t.Errorf("wider than the window: %s", wide)
+	}
+	const quote = `document.querySelector("#talk .reference span").getBoundingClientRect().width`
+	if width := ask[float64](t, ada, quote); width < 40 {
+		t.Errorf("the text that is replied to has %v pixels", width)
+	}
+}
+
 // TestPageIsInert writes HTML and scripts into each field that others see, and into the address.
 // The page shows them as text.
 func TestPageIsInert(t *testing.T) {

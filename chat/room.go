@@ -12,8 +12,10 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// maxListed bounds the users or rooms in a list.
-const maxListed = 1000
+const (
+	maxListed  = 1000 // users or rooms in a list
+	maxCounted = 5000 // rooms whose people are counted for a list
+)
 
 // group returns the name of a room's group.
 func group(room string) string { return "room:" + room }
@@ -130,33 +132,39 @@ func (h *chat) typing(c worker.Call, room string) *event {
 	return nil
 }
 
+// rooms lists the rooms with most people. It counts before it leaves rooms out, so that many empty
+// rooms do not hide the others.
 func (h *chat) rooms(ctx context.Context, c worker.Call) *event {
-	var groups []worker.Target
 	list := &event{Type: "rooms"}
 	for g, err := range c.Worker().Groups(ctx, worker.Everyone()) {
-		switch {
-		case errors.Is(err, worker.ErrPartial):
-			list.Partial = true
-		case err != nil:
-			return problem("try_again", "could not list the rooms, try again")
-		case strings.HasPrefix(g, group("")):
-			room := strings.TrimPrefix(g, group(""))
-			groups = append(groups, worker.Group(groupOfPeople(room)))
-			list.Rooms = append(list.Rooms, roomCount{Name: room})
-		}
-		if len(groups) == maxListed {
+		if errors.Is(err, worker.ErrPartial) || len(list.Rooms) == maxCounted {
 			list.Partial = true
 			break
 		}
+		if err != nil {
+			return problem("try_again", "could not list the rooms, try again")
+		}
+		if room, ok := strings.CutPrefix(g, group("")); ok {
+			list.Rooms = append(list.Rooms, roomCount{Name: room})
+		}
 	}
-	counts, err := c.Worker().Counts(ctx, groups)
-	list.Partial = list.Partial || err != nil
-	for i, n := range counts {
-		list.Rooms[i].Count = n
+	for some := range slices.Chunk(list.Rooms, maxListed) {
+		groups := make([]worker.Target, len(some))
+		for i := range some {
+			groups[i] = worker.Group(groupOfPeople(some[i].Name))
+		}
+		counts, err := c.Worker().Counts(ctx, groups)
+		list.Partial = list.Partial || err != nil
+		for i, n := range counts {
+			some[i].Count = n
+		}
 	}
 	slices.SortFunc(list.Rooms, func(a, b roomCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Name, b.Name))
 	})
+	if len(list.Rooms) > maxListed {
+		list.Rooms, list.Partial = list.Rooms[:maxListed], true
+	}
 	return list
 }
 

@@ -26,6 +26,7 @@ type server struct {
 	json string // host:port
 
 	inner string // host:port
+	store store.Client
 	stop  func()
 }
 
@@ -58,7 +59,8 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	cfg.Listeners = []gateway.ListenerConfig{
 		{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"},
 	}
-	cfg.OnInvoke = newStore(t, store.Config{}).Serve
+	kept := store.Client{Invoke: newStore(t, store.Config{}).Serve}
+	cfg.OnInvoke = kept.Invoke
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	}
 	return &server{
 		web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"),
-		json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.WorkerAddr(), stop: stop,
+		json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.WorkerAddr(), store: kept, stop: stop,
 	}
 }
 

@@ -45,6 +45,13 @@ function leave() {
   });
 }
 
+// now sends a request that does not wait for a connection.
+function now(doc) {
+  const sent = request(doc);
+  if (!sent) view.toast(t.sorry);
+  return sent;
+}
+
 const handlers = {
   login(name, password) {
     state.name = name;
@@ -77,11 +84,11 @@ const handlers = {
   copyLink() { clip(location.href.split("#")[0] + address.of(current()), t.linkCopied); },
   mute() {
     const c = current();
-    request({ type: "mute", ...c.where, off: c.muted });
+    now({ type: "mute", ...c.where, off: c.muted });
   },
   block() {
     const { uid } = current();
-    request({ type: "block", uid, off: state.blocked.has(uid) });
+    now({ type: "block", uid, off: state.blocked.has(uid) });
   },
   refresh() { request({ type: "rooms" }); },
 };
@@ -95,7 +102,7 @@ me.handlers({
   refused() { view.toast(t.notifyRefused); },
   kept: () => state.kept,
   password() { $("password").showModal(); },
-  setPassword(password, old) { return request({ type: "password", password, old }); },
+  setPassword(password, old) { return now({ type: "password", password, old }); },
 });
 
 // inBox wraps an action in the text box or the messages of the current conversation.
@@ -146,10 +153,10 @@ const message = {
     state.outbox.typed(c, d.text ? d.text.trimEnd() + "\n" + quoted : quoted);
     $("say-text").focus();
   }),
-  reply: inBox((c, { id, seq, from, text }) => {
+  reply: inBox((c, { id, seq, uid, from, text }) => {
     state.outbox.unedit(c.key);
     state.outbox.typed(c, state.outbox.draft(c.key).text);
-    state.outbox.draft(c.key).reply = { id, seq, from, text: text.slice(0, 200) };
+    state.outbox.draft(c.key).reply = { id, seq, uid, from, text: text.slice(0, 200) };
     $("say-text").focus();
   }),
   edit: inBox((c, m) => {
@@ -157,10 +164,11 @@ const message = {
     $("say-text").focus();
   }),
   delete(m) {
+    const { where } = current();
     $("delete-text").textContent = m.text;
     $("delete-yes").onclick = () => {
       $("delete").close();
-      request({ type: "delete", ...current().where, seq: m.seq });
+      now({ type: "delete", ...where, seq: m.seq });
     };
     $("delete").showModal();
   },
@@ -168,7 +176,7 @@ const message = {
     const mine = m.reactions?.some((r) => r.emoji === emoji && r.uids.includes(state.uid)) === true;
     message.react(m, emoji, mine);
   },
-  react(m, emoji, off) { request({ type: "react", ...current().where, seq: m.seq, emoji, off }); },
+  react(m, emoji, off) { now({ type: "react", ...current().where, seq: m.seq, emoji, off }); },
 };
 actions.handlers(message);
 row.handlers({

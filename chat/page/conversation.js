@@ -35,6 +35,7 @@ export class Conversation {
   readBefore = 0;     // the same, when the conversation was opened
   loaded = false;     // the newest messages were asked for
   asking = false;     // older messages were asked for
+  hole = null;        // the number after which messages are missing, if there are some
   muted = false;
   #ids = new Set();
   #said = 0;          // messages without notices
@@ -60,6 +61,7 @@ export class Conversation {
     while (m.seq && i > 0 && this.messages[i - 1].seq > m.seq) i--;
     this.messages.splice(i, 0, m);
     this.#said++;
+    if (this.loaded && m.seq > this.last + 1) this.hole ??= this.last;
     this.last = Math.max(this.last, m.seq ?? 0);
     this.silent(m.uid);
     if (this.#said > this.#most) this.#cut();
@@ -92,6 +94,8 @@ export class Conversation {
   // older adds messages before those that are there.
   older(list) {
     const fresh = list.filter((m) => !this.#ids.has(m.id));
+    const unread = this.newFrom && fresh.find((m) => m.seq > this.readBefore && !m.mine);
+    if (unread && this.newFrom === this.messages[0]) this.newFrom = unread;
     for (const m of fresh) this.#ids.add(m.id);
     this.messages.unshift(...fresh);
     this.#said += fresh.length;
@@ -102,11 +106,31 @@ export class Conversation {
 
   get oldest() { return this.messages.find((m) => m.seq)?.seq ?? 0; }
 
+  // whole looks for messages that are missing after the number, and reports whether there are none.
+  whole(after) {
+    let at = after;
+    for (const { seq } of this.messages) {
+      if (seq > at + 1) break;
+      if (seq) at = Math.max(at, seq);
+    }
+    this.hole = at < this.last ? at : null;
+    return this.hole === null;
+  }
+
   // change replaces a message that was edited or deleted, or has other reactions. The changes of
   // several people may arrive in another order.
   change(m) {
     const i = this.messages.findIndex((old) => old.id === m.id);
     if (i < 0 || (this.messages[i].rev ?? 0) > (m.rev ?? 0)) return;
+    const said = this.messages[i].text !== m.text;
+    this.#replace(i, m);
+    if (!said) return;
+    this.messages.forEach((r, j) => {
+      if (r.reply?.id === m.id) this.#replace(j, { ...r, reply: { ...r.reply, text: m.text ?? "" } });
+    });
+  }
+
+  #replace(i, m) {
     if (this.newFrom === this.messages[i]) this.newFrom = m;
     if (this.firstUnread === this.messages[i]) this.firstUnread = m;
     this.messages[i] = m;
@@ -115,7 +139,7 @@ export class Conversation {
   // renumber forgets the numbers of messages, when the server has lost them and begins anew.
   renumber() {
     for (const m of this.messages) m.seq = 0;
-    Object.assign(this, { last: 0, read: 0, more: false });
+    Object.assign(this, { last: 0, read: 0, more: false, hole: null });
   }
 
   set(users) {

@@ -50,7 +50,9 @@ function known(list) {
     else if (state.hidden.get(k) >= e.last && !state.conversations.has(k)) continue;
     const c = e.room !== undefined ? conversation("room", e.room) : conversation("private", e.with, e.withUid);
     c.muted = e.muted === true;
+    if (c.loaded && e.last > c.last) c.hole ??= c.last; // the history that follows ends that
     if (c === current() && !document.hidden) c.read = Math.max(c.read, e.last);
+    if (c.read > (e.read ?? 0)) session.readSoon(c);
     c.position(e);
   }
   return rooms;
@@ -143,8 +145,8 @@ const on = {
   },
   typing(e) {
     const c = of(e);
-    if (!c || mine(e)) return;
     const uid = e.uid ?? e.from;
+    if (!c || mine(e) || state.blocked.has(uid)) return;
     c.silent(uid);
     c.typing.set(uid, { name: e.from, timer: setTimeout(() => { c.silent(uid); view.mark("typing"); }, 4000) });
     view.mark("typing");
@@ -190,6 +192,7 @@ const on = {
   },
   error(e) {
     if (state.outbox.refused(e)) return changed("talk", "lists");
+    if (session.askAgain(e)) return;
     if (e.ref === TYPING || e.ref === LEAVE) return;
     if (e.ref === OPEN) return refused(e);
     if (e.ref === REJOIN && e.code === "slow_down") return session.rejoinLater();
@@ -201,6 +204,7 @@ const on = {
 
 // pageOf adds a page of the history to a conversation.
 function pageOf(c, e) {
+  session.answered(e.ref);
   const list = e.messages ?? [];
   for (const m of list) {
     m.mine = mine(m);
@@ -211,8 +215,10 @@ function pageOf(c, e) {
     c.older(list);
   } else {
     c.past(list, e.after !== undefined ? e.gap === true : undefined);
-    const after = list.at(-1)?.seq;
-    if (e.more && e.after !== undefined && after) request({ type: "history", ...c.where, after });
+    const last = list.at(-1)?.seq ?? 0, more = e.more && e.after !== undefined;
+    c.hole = null;
+    if (more) c.hole = last;
+    if (more || !c.whole(Math.max(last, e.last ?? 0))) session.fill(c);
   }
   if (e.after === undefined) c.more = e.more === true;
   c.loaded = true;

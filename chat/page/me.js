@@ -57,7 +57,8 @@ for (const [id, name] of [["change-name", "changeName"], ["log-out", "logout"], 
 
 $("password-form").onsubmit = (e) => {
   e.preventDefault();
-  if (act.setPassword($("password-new").value, $("password-old").value)) $("password").close();
+  if (!act.setPassword($("password-new").value, $("password-old").value)) return;
+  $("password").close();
   e.target.reset();
 };
 show();

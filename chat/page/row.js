@@ -26,7 +26,7 @@ export function handlers(h) { act = h; }
 
 // row draws a message. A grouped one follows another one of the same author. me is the user's uid,
 // and find tells who has a name.
-export function row(m, grouped, { find, me }) {
+export function row(m, grouped, { find, me, blocked }) {
   const li = element("li", "message" + (grouped ? " grouped" : "") + (m.mine ? " mine" : ""));
   li.tabIndex = -1;
   if (m.id) li.dataset.id = m.id;
@@ -37,7 +37,7 @@ export function row(m, grouped, { find, me }) {
   head.append(element("bdi", grouped ? "sr" : "from hue-" + hue(m.from), m.from), " ", when);
   if (!grouped) li.append(avatar(m.from));
   li.append(head);
-  if (m.reply) li.append(reference(m.reply));
+  if (m.reply) li.append(reference(m.reply, blocked.has(m.reply.uid)));
   const parts = m.deleted ? [] : parse(m.text, find);
   const text = element("div", "text");
   if (m.deleted) text.append(element("em", "deleted", t.deleted));
@@ -105,10 +105,11 @@ function fold(li, text) {
 }
 
 // reference draws what a message answers.
-function reference({ id, from, text }) {
+function reference({ id, from, text }, blocked) {
   const button = element("button", "reference");
   button.type = "button";
-  button.append(element("bdi", "from hue-" + hue(from), from), " ", element("span", "", text.replace(/\s+/g, " ")));
+  const shown = blocked ? t.blockedText : text.replace(/\s+/g, " ") || t.deleted;
+  button.append(element("bdi", "from hue-" + hue(from), from), " ", element("span", "", shown));
   button.onclick = () => act.jump(id);
   return button;
 }

@@ -17,6 +17,9 @@ export const OPEN = "open", REJOIN = "rejoin"; // refs of joins: the room is sho
 const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 const READ = 2000;           // ms between two messages that tell what is read
 const PAGE = 50;             // messages in a page of the history
+const FILL = 100;            // messages in a page of those that were missed
+const LATE = 1000;           // ms for which a message may be late
+const AGAIN = 1000;          // ms until a history that was refused is asked for again
 const SINCE = 100;           // conversations of which a login tells what is known
 
 // The address of the socket is relative to that of the page, so a proxy may serve both under any
@@ -49,7 +52,8 @@ export function login() {
   clearTimeout(retry);
   const since = {};
   for (const c of [...state.conversations.values()].slice(0, SINCE)) {
-    if (c.loaded && c.last > 0) since[c.kind === "room" ? "#" + c.name : "@" + c.uid] = c.last;
+    const last = c.hole ?? c.last;
+    if (c.loaded && last > 0) since[c.kind === "room" ? "#" + c.name : "@" + c.uid] = last;
   }
   const known = state.kept ? { since, generation: state.generation } : {};
   socket.send({ type: "login", name: state.name, token: state.token, ...password && { password }, ...known });
@@ -198,7 +202,7 @@ export function show(c, replace) {
   state.absent = null;
   if (state.kept && !c.loaded && c.kind === "private" && c.uid) {
     c.loaded = true;
-    request({ type: "history", ...c.where });
+    history(c);
   }
   if (c.unread > 0) {
     c.seen();
@@ -218,8 +222,44 @@ export function open(k) {
 // older asks for a page of older messages.
 export function older(c) {
   if (!c.more || c.asking || c.full || !state.loggedIn) return;
-  c.asking = request({ type: "history", ...c.where, before: c.oldest, limit: PAGE });
+  c.asking = history(c, { before: c.oldest, limit: PAGE });
 }
+
+// history asks for messages. askAgain does so once more if the server was too busy.
+const asked = new Map(); // ref → [conversation, request]
+let asks = 0;
+export function history(c, doc) {
+  const ref = `history ${++asks}`;
+  asked.set(ref, [c, doc]);
+  return request({ type: "history", ...c.where, ...doc, ref });
+}
+
+export function askAgain({ ref, code }) {
+  const [c, doc] = asked.get(ref) ?? [];
+  if (!c) return false;
+  asked.delete(ref);
+  if (code === "slow_down" || code === "try_again") setTimeout(() => { if (holds(c)) history(c, doc); }, AGAIN);
+  else c.asking = false;
+  return true;
+}
+
+export function answered(ref) { asked.delete(ref); }
+
+const holds = (c) => state.conversations.get(c.key) === c;
+
+// fillSoon asks for messages that are missing between others, unless they are only late: those of
+// several people may arrive in another order.
+const filling = new Set();
+function fillSoon(c) {
+  if (!state.kept || filling.has(c)) return;
+  filling.add(c);
+  setTimeout(() => {
+    filling.delete(c);
+    if (c.hole !== null && holds(c) && !c.whole(c.hole)) fill(c);
+  }, LATE);
+}
+
+export function fill(c) { history(c, c.hole > 0 ? { after: c.hole, limit: FILL } : {}); }
 
 // readSoon tells the server what is read, for the user's other windows.
 const reading = new Map(); // conversation → timer
@@ -235,6 +275,7 @@ export function readSoon(c) {
 export function add(c, m) {
   m.mine ??= mine(m);
   if (!c.add(m)) return;
+  if (c.hole !== null) fillSoon(c);
   const seen = c.key === state.current && !document.hidden;
   if (seen || m.mine) {
     c.read = Math.max(c.read, m.seq ?? 0);

@@ -51,6 +51,7 @@ export const t = {
     offline: "offline",
     closed: "closed", "no answer": "no answer", "no name": "no name",
   },
+  reconnecting: "reconnecting",
   down: (state) => `No connection: ${state}. What you write is sent when the connection is back.`,
   lost: "The connection is lost. The page reconnects by itself.", back: "Connected again.",
   replaced: "The chat is open in another window.", useHere: "Use it here",

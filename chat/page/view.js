@@ -121,7 +121,7 @@ function focusBox() {
 let last = "";
 export function connection({ state: now, seconds }) {
   const word = t.states[now], text = typeof word === "function" ? word(seconds) : word;
-  set($("pill"), "textContent", text);
+  set($("pill"), "textContent", typeof word === "function" ? t.reconnecting : word);
   $("pill").dataset.state = now;
   const down = now !== "connected" && now !== "no name";
   set($("offline"), "hidden", !down || !$("replaced").hidden);

@@ -31,6 +31,9 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		changed := packed(authorOf(b), &m)
 		t.put(messageKey(p.Conversation, p.Seq), changed)
 		w.resize(changed, 0, len(changed)-len(b))
+		if p.Emoji == "" {
+			w.requote(&m)
+		}
 		w.close()
 		posted.Message = m
 		if uid := p.Conversation.With(p.UID); uid != "" {
@@ -42,6 +45,27 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		return nil
 	})
 	return posted, err
+}
+
+// requote changes what replies show of a message that was edited or deleted.
+func (w *writer) requote(m *Message) {
+	var replies []Message
+	var old [][]byte
+	w.t.ascend(messageKey(w.c, m.Seq+1), func(k, b []byte) bool {
+		if _, ok := seqOf(w.c, k); !ok {
+			return false
+		}
+		if r := unpack(b); r.Reply != nil && r.Reply.ID == m.ID {
+			replies, old = append(replies, r), append(old, b)
+		}
+		return true
+	})
+	for i := range replies {
+		replies[i].Reply.Text = beginning(m.Text)
+		changed := packed(authorOf(old[i]), &replies[i])
+		w.t.put(messageKey(w.c, replies[i].Seq), changed)
+		w.resize(changed, 0, len(changed)-len(old[i]))
+	}
 }
 
 // apply changes the message.

@@ -130,11 +130,15 @@ func quote(t tx, c Conversation, seq uint64) *Quote {
 		return nil
 	}
 	m := unpack(b)
-	text := m.Text
+	return &Quote{Seq: m.Seq, ID: m.ID, UID: m.UID, Name: m.Name, Text: beginning(m.Text)}
+}
+
+// beginning returns what a quote has of a text.
+func beginning(text string) string {
 	if utf8.RuneCountInString(text) > maxQuote {
-		text = string([]rune(text)[:maxQuote])
+		return string([]rune(text)[:maxQuote])
 	}
-	return &Quote{Seq: m.Seq, ID: m.ID, UID: m.UID, Name: m.Name, Text: text}
+	return text
 }
 
 // add stores the message and removes what exceeds the bounds.

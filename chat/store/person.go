@@ -97,7 +97,13 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 		if p := personOf(t, string(t.get(key(keyName, l.Keys[0])))); p != nil && p.Done == l.Key && l.Key != "" {
 			me = p.uid // the first delivery has made this person
 		}
-		if refused = takeName(t, l, me); refused == nil {
+		if refused = takeName(t, l, me); refused != nil {
+			return nil
+		}
+		if personOf(t, me) == nil {
+			refused = s.buckets.takeAll(ctx, l.New)
+		}
+		if refused == nil {
 			a = s.enter(t, l, me)
 		}
 		return nil

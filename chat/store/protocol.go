@@ -68,13 +68,14 @@ type Message struct {
 	Rev       int        `json:"rev,omitempty"` // grows by 1 with each change
 }
 
-// Quote is the message that another one replies to, as it was then.
+// Quote is the message that another one replies to. It changes with the message, and is left as it
+// is when the message expires.
 type Quote struct {
 	Seq  uint64 `json:"seq"`
 	ID   string `json:"id"`
 	UID  string `json:"uid"`
 	Name string `json:"from"`
-	Text string `json:"text"` // its beginning
+	Text string `json:"text"` // its beginning, or empty if it was deleted
 }
 
 // Reaction is an emoji and the people who have reacted with it.
@@ -99,6 +100,7 @@ type Login struct {
 	Returns  bool     // the name is kept when the person has gone
 	Online   []string // uids of connected clients with one of the keys
 	Limits   []Limit
+	New      []Limit // of logins that make a new person
 }
 
 // Account is what the store knows of a person who has logged in.

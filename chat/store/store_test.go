@@ -233,6 +233,24 @@ func TestConversationsAreBounded(t *testing.T) {
 }
 
 // One author begins at most 50 conversations at once.
+// One address cannot make so many people that others are forgotten. Those who come back do not
+// count.
+func TestNewPeopleAreLimited(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		of := []store.Limit{{Key: "people:her address", Burst: 2, Every: time.Minute}}
+		login := func(name, token string) (store.Account, string) {
+			t.Helper()
+			a, err := k.Login(t.Context(), &store.Login{Name: name, Keys: []string{name}, Token: token, Returns: true, New: of})
+			return a, code(t, err)
+		}
+		first, _ := login("eve1", "")
+		want(t, "the second", second(login("eve2", "")), "")
+		want(t, "the third", second(login("eve3", "")), "slow_down")
+		want(t, "a name in use", second(login("eve2", "")), "name_taken")
+		want(t, "the first again", second(login("eve1", first.Token)), "")
+	})
+}
+
 func TestBeginningConversationsIsLimited(t *testing.T) {
 	each(t, store.Config{}, func(t *testing.T, k talk) {
 		for i := range 51 {
@@ -271,6 +289,8 @@ func TestChange(t *testing.T) {
 		if err != nil || reply.Message.Reply.Text != "hello" || reply.Message.Reply.UID != "ada" {
 			t.Errorf("reply: %+v, %v", reply, err)
 		}
+		change(store.Change{UID: "ada", Seq: 1, Text: "hello all"})
+		want(t, "reply to an edited one", k.page(store.Read{Conversation: lobby}).Messages[1].Reply.Text, "hello all")
 		_, err = k.Post(ctx, &store.Post{UID: "bob", Room: "lobby", Text: "yes", Key: "k2", Reply: 9})
 		for what, got := range map[string]string{
 			"reply to nothing": code(t, err),
@@ -298,6 +318,9 @@ func TestChange(t *testing.T) {
 		page := k.page(store.Read{Conversation: lobby})
 		if !page.Messages[0].Deleted || page.Messages[0].Text != "" || page.Messages[1].Text != "yes" {
 			t.Errorf("%+v", page.Messages)
+		}
+		if q := page.Messages[1].Reply; q == nil || q.UID != "ada" || q.Text != "" {
+			t.Errorf("a reply shows what was deleted: %+v", q)
 		}
 		s, _ := k.st.Stats()
 		want(t, "messages", s.Messages, "2")

@@ -1,0 +1,72 @@
+package chat_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/seed-7410fe32/sluice/chat/store"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
+)
+
+// unheard stores a message without telling anybody, as if its event were lost.
+func (s *server) unheard(t *testing.T, text string) {
+	t.Helper()
+	p := store.Post{UID: "bob", Name: "Bob", Room: "lobby", Author: text, Text: text, Key: text}
+	if _, err := s.store.Post(t.Context(), &p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPageMissedMuch reconnects after more was said than the server sends at once, while another
+// window has used up what the server allows. The page gets everything, in order.
+func TestPageMissedMuch(t *testing.T) {
+	const missed = 900
+	s, w, ada := overWire(t, 1280, 800)
+	run(t, ada, say("before"), shows("#talk", "before"))
+	for i := range missed {
+		s.unheard(t, fmt.Sprint("missed ", i))
+	}
+	token := ask[string](t, ada, `JSON.parse(sessionStorage.getItem("sluice.chat")).token`)
+	twin := dialText(t, s.text)
+	twin.send(fmt.Sprintf(`{"type":"login","name":"Ada","token":%q}`, token))
+	twin.expect("welcome")
+	for range 12 {
+		twin.send(`{"type":"ping"}`)
+	}
+	w.cut()
+	run(t, ada, until(`document.querySelectorAll("#talk .message").length === %d`, missed+1))
+	wrong := ask[string](t, ada, `[...document.querySelectorAll("#talk .message .text")].map((e) => e.textContent)
+  .find((text, i) => text !== (i === 0 ? "before" : "missed " + (i - 1))) ?? ""`)
+	if wrong != "" {
+		t.Errorf("%q is not in its place", wrong)
+	}
+	if notes := ask[string](t, ada, `[...document.querySelectorAll("#talk .notice")].map((e) => e.textContent)
+  .filter((text) => text.includes("missing")).join()`); notes != "" {
+		t.Errorf("nothing is missing, but the page says %s", notes)
+	}
+}
+
+// TestPageMissedOne gets a message whose event is lost, as may happen to one that is said while
+// somebody joins. The next message shows that it is missing.
+func TestPageMissedOne(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	s.unheard(t, "the very first")
+	grace.send("second")
+	run(t, ada, shows("#talk", "the very first"))
+	s.unheard(t, "third")
+	s.unheard(t, "fourth")
+	grace.send("fifth")
+	run(t, ada, shows("#talk", "fourth"))
+	order := ask[string](t, ada, `[...document.querySelectorAll("#talk .message .text")].map((e) => e.textContent).join()`)
+	if want := "the very first,second,third,fourth,fifth"; order != want {
+		t.Errorf("the page shows %s, not %s", order, want)
+	}
+}
