@@ -63,7 +63,8 @@ func operatorCommand(c *cobra.Command, run func(c *cobra.Command, a *adminClient
 	return c
 }
 
-// prepare checks the flags and reads the files, but for that of the token, which probes do not need.
+// prepare checks the flags and reads the files, but for that of the token, which probes do not
+// need.
 func (a *adminClient) prepare() error {
 	a.url = cmp.Or(a.url, os.Getenv(adminEnv), defaultAdmin)
 	a.tokenFile = cmp.Or(a.tokenFile, os.Getenv(adminTokenEnv))
