@@ -112,6 +112,8 @@ func TestOperating(t *testing.T) {
 	o.says(1, "must be debug, info, warn or error", "log-level", "loud")
 	o.says(0, "reloaded\n", "reload")
 	o.says(1, "401 Unauthorized", "status", "--admin-token-file", o.otherToken())
+	o.says(0, "ok\n", "health", "--admin-token-file", "/nonexistent") // a probe needs no token
+	o.says(1, "--admin-token-file /nonexistent: no such file", "status", "--admin-token-file", "/nonexistent")
 	o.says(1, "does the gateway have --admin?", "status", "--admin", "127.0.0.1:1")
 	for _, format := range []string{"--json=false", "--json"} {
 		if out, code := o.run("clients", format, "--admin", "127.0.0.1:1"); code != 1 || !strings.HasPrefix(out, "sluice: ") {

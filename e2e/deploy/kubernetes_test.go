@@ -202,7 +202,7 @@ func TestSettingsOfManifests(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	dir := t.TempDir()
-	for name, text := range map[string]string{"key": "a key of more than sixteen bytes", "token": "a token of this test"} {
+	for name, text := range map[string]string{"key": "a key of more than sixteen bytes", "token": "a-token-of-this-test"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -144,3 +144,28 @@ func expectBroadcast(t *testing.T, prefix string, clients ...net.Conn) {
 		}
 	}
 }
+
+// A reload that takes away the keys of tokens opens the gateway to everybody, and says so.
+func TestTokensAreTakenAway(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, secret := filepath.Join(dir, "sluice.yaml"), filepath.Join(dir, "secret")
+	certstest.Write(t, secret, []byte(strings.Repeat("secret", 10)))
+	const listen = "listen: [{url: 'ws://127.0.0.1:0', origin: [page.example]}]\n"
+	certstest.Write(t, path, []byte(listen+"jwt_secret_file: "+secret+"\n"))
+	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--config", path)
+	if opens(t, server.Addrs["ws"], "page.example") {
+		t.Error("a client without a token is accepted")
+	}
+	certstest.Write(t, path, []byte(listen))
+	for i := range 2 {
+		server.Signal(syscall.SIGHUP)
+		server.AwaitLog(`msg="configuration reloaded"`, i+1)
+	}
+	if !opens(t, server.Addrs["ws"], "page.example") {
+		t.Error("a client without a token is refused")
+	}
+	if n := strings.Count(server.Log(), "level=WARN msg=\"clients need no token any more"); n != 1 {
+		t.Errorf("%d warnings", n)
+	}
+}

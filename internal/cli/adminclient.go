@@ -63,7 +63,8 @@ func operatorCommand(c *cobra.Command, run func(c *cobra.Command, a *adminClient
 	return c
 }
 
-// prepare checks the flags and reads the files.
+// prepare checks the flags and reads the files, but for that of the token, which probes do not
+// need.
 func (a *adminClient) prepare() error {
 	a.url = cmp.Or(a.url, os.Getenv(adminEnv), defaultAdmin)
 	a.tokenFile = cmp.Or(a.tokenFile, os.Getenv(adminTokenEnv))
@@ -77,11 +78,6 @@ func (a *adminClient) prepare() error {
 	a.url = u.Scheme + "://" + u.Host
 	if a.timeout < 0 {
 		return usageError{fmt.Errorf("--timeout: %v: must be more than 0", a.timeout)}
-	}
-	if a.tokenFile != "" {
-		if a.token, err = admin.FirstToken(a.tokenFile); err != nil {
-			return fmt.Errorf("--admin-token-file %s: %w", a.tokenFile, err)
-		}
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	if a.caFile != "" {
@@ -101,7 +97,12 @@ func (a *adminClient) prepare() error {
 }
 
 // call sends a request to the API and decodes the answer. A nil body sends none.
-func (a *adminClient) call(ctx context.Context, method, path string, body, into any) error {
+func (a *adminClient) call(ctx context.Context, method, path string, body, into any) (err error) {
+	if a.tokenFile != "" && a.token == "" {
+		if a.token, err = admin.FirstToken(a.tokenFile); err != nil {
+			return fmt.Errorf("--admin-token-file %s: %w", a.tokenFile, err)
+		}
+	}
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)

@@ -164,7 +164,7 @@ link_tls_ca: BAD
 link_tls_name: gateway
 jwt_secret_file: BAD
 jwt_attribute: [role]
-admin: 127.0.0.1:9090
+admin: 0.0.0.0:9090
 admin_token_file: BAD
 admin_tls_cert: BAD
 admin_tls_key: BAD

@@ -17,6 +17,9 @@ func together(flag string) []string {
 		own.VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
 		return all
 	}
+	if flag == "admin-token-file" {
+		return []string{"admin"} // it may need tokens
+	}
 	for _, pairs := range [][]string{
 		{"tls-cert", "tls-key", "tls-ticket-keys"},
 		{"link-tls-cert", "link-tls-key", "link-tls-ca", "link-tls-name"},

@@ -222,7 +222,6 @@ answers something else, which is printed, or does not answer. No token is needed
 		if err != nil {
 			return err
 		}
-		a.token = ""
 		answer, err := a.do(r)
 		if err != nil {
 			return err

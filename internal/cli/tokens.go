@@ -118,8 +118,16 @@ func (t *tokens) start(listeners []gateway.ListenerConfig, log *slog.Logger) err
 // in use.
 func (t *tokens) replace(by *tokens, listeners []gateway.ListenerConfig, log *slog.Logger) (use func(), err error) {
 	auth, err := by.authenticator(log)
-	if err != nil || auth == nil {
-		return t.inUse.rest, err
+	if err != nil {
+		return nil, err
+	}
+	if auth == nil {
+		return func() {
+			if t.inUse.stop != nil {
+				log.Warn("clients need no token any more: the settings name no key of tokens")
+			}
+			t.inUse.rest()
+		}, nil
 	}
 	for i := range listeners {
 		l := &listeners[i]
