@@ -197,7 +197,10 @@ const on = {
     if (e.ref === OPEN) return refused(e);
     if (e.ref === REJOIN && e.code === "slow_down") return session.rejoinLater();
     if (state.loggedIn && e.code !== "name_taken") view.toast(sentence(e.text));
-    else if (e.code === "slow_down" || e.code === "try_again") session.loginSoon();
+    else if (e.code === "slow_down" || e.code === "try_again") {
+      view.waiting(sentence(e.text));
+      session.loginSoon();
+    }
     else session.nameless(e);
   },
 };
