@@ -269,6 +269,19 @@ func TestBlock(t *testing.T) {
 	}
 	eve.Send("/msg Ada hello")
 	ada.gets("private")
+	// An edit or a reaction is no way around it. To delete is allowed.
+	ada.Send("/block Eve")
+	ada.gets("blocks")
+	for _, sent := range []string{"/edit @Ada 1 and another thing", "/react @Ada 1 :x:"} {
+		eve.Send(sent)
+		if e := eve.gets("error"); e["code"] != "blocked" {
+			t.Errorf("%s: %v", sent, e)
+		}
+	}
+	eve.Send("/delete @Ada 1")
+	if e := ada.gets("changed"); e["message"].(map[string]any)["deleted"] != true {
+		t.Errorf("%v", e)
+	}
 	ada.Send("/block Nobody")
 	if e := ada.gets("error"); e["code"] != "not_found" {
 		t.Errorf("%v", e)

@@ -70,3 +70,20 @@ func TestPageMissedOne(t *testing.T) {
 		t.Errorf("the page shows %s, not %s", order, want)
 	}
 }
+
+// TestPageQuiet asks for the list of rooms more often than the server allows. As the user has not
+// asked for it, the page says nothing.
+func TestPageQuiet(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	ask[bool](t, ada, `(() => { for (let i = 0; i < 12; i++) {
+  document.querySelector(".open-browse").click();
+  document.querySelector("#browse").close();
+} return true; })()`)
+	run(t, ada, say("after them"), shows("#talk", "after them"))
+	if !ask[bool](t, ada, `document.querySelector("#toast").hidden`) {
+		t.Errorf("the page says %q", ask[string](t, ada, `document.querySelector("#toast").textContent`))
+	}
+}

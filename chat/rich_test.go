@@ -145,10 +145,12 @@ func TestPageLongWords(t *testing.T) {
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login "+strings.Repeat("W", 24), "/join lobby", strings.Repeat("x", 300),
-		"/reply 1 `"+strings.Repeat("c", 300)+"`", "https://example.org/"+strings.Repeat("path/", 60), "> "+strings.Repeat("q", 300), "Z"+strings.Repeat("\u0300", 100))
+		"/reply 1 `"+strings.Repeat("c", 300)+"`", "https://example.org/"+strings.Repeat("path/", 60),
+		"> "+strings.Repeat("q", 300), "Z"+strings.Repeat("\u0300", 100))
 	run(t, ada, until(`document.querySelectorAll("#talk .message").length === 5`))
 	wide := ask[string](t, ada, `[...document.querySelectorAll("#talk *")].filter((e) => !e.closest("pre") &&
-  e.getBoundingClientRect().right > innerWidth && getComputedStyle(e).clipPath === "none").map((e) => e.outerHTML).join()`)
+  e.getBoundingClientRect().right > innerWidth && getComputedStyle(e).clipPath === "none")
+  .map((e) => e.outerHTML).join()`)
 	if wide != "" {
 		t.Errorf("wider than the window: %s", wide)
 	}

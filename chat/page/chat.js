@@ -7,13 +7,13 @@ import * as composer from "./composer.js";
 import { key, room as written } from "./conversation.js";
 import { $, copy } from "./dom.js";
 import * as drawers from "./drawers.js";
-import { LEAVE, TYPING } from "./events.js";
+import { LEAVE } from "./events.js";
 import * as me from "./me.js";
 import * as menu from "./menu.js";
 import * as row from "./row.js";
 import * as search from "./search.js";
 import * as session from "./session.js";
-import { changed, open, request, socket } from "./session.js";
+import { QUIET, changed, open, request, socket } from "./session.js";
 import { conversation, current, nameOf, own, remember, state } from "./state.js";
 import * as talk from "./talk.js";
 import { t } from "./texts.js";
@@ -35,7 +35,7 @@ function leave() {
     state.hidden.set(c.key, c.last);
   }
   session.gone(c);
-  request({ type: "rooms" });
+  request({ type: "rooms", ref: QUIET });
   view.toast(c.kind === "room" ? t.left(c.title) : t.hidden(c.title), t.undo, () => {
     if (!state.conversations.has(c.key)) state.conversations.set(c.key, c);
     state.hidden.delete(c.key);
@@ -90,7 +90,7 @@ const handlers = {
     const { uid } = current();
     now({ type: "block", uid, off: state.blocked.has(uid) });
   },
-  refresh() { request({ type: "rooms" }); },
+  refresh() { request({ type: "rooms", ref: QUIET }); },
 };
 view.start(state, handlers);
 search.start(state, handlers);
@@ -123,7 +123,7 @@ composer.handlers({
   say: inBox((c, text) => state.outbox.say(c, text)),
   typing() {
     const c = current();
-    if (c?.kind === "room") request({ type: "typing", room: c.name, ref: TYPING });
+    if (c?.kind === "room") request({ type: "typing", room: c.name, ref: QUIET });
   },
   editLast() {
     const m = current()?.messages.findLast((m) => m.mine && can(m).edit);
@@ -276,4 +276,4 @@ if (saved) { // the page was reloaded, or another window is logged in
 } else {
   $("login-button").disabled = false; // the page is ready
 }
-setInterval(() => { if (!document.hidden) request({ type: "rooms" }); }, 30000);
+setInterval(() => { if (!document.hidden) request({ type: "rooms", ref: QUIET }); }, 30000);

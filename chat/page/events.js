@@ -3,13 +3,13 @@
 import { key, room as written } from "./conversation.js";
 import * as search from "./search.js";
 import * as session from "./session.js";
-import { OPEN, REJOIN, changed, request, socket } from "./session.js";
+import { OPEN, QUIET, REJOIN, changed, request, socket } from "./session.js";
 import { conversation, current, mine, remember, state } from "./state.js";
 import * as talk from "./talk.js";
 import { sentence, t } from "./texts.js";
 import * as view from "./view.js";
 
-export const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are ignored
+export const LEAVE = "leave"; // ref of requests whose refusals are ignored, as those of QUIET
 
 // of returns the conversation that an event names, if there is one.
 const of = (e) => state.conversations.get(e.room !== undefined ? key("room", e.room)
@@ -75,7 +75,7 @@ const on = {
     for (const c of state.conversations.values()) if (c.kind === "room" && !joined.has(c.name)) state.due.add(c.name);
     for (const room of state.due) if (room !== state.opening && joined.has(written(room))) state.due.delete(room);
     session.rejoin();
-    request({ type: "rooms" });
+    request({ type: "rooms", ref: QUIET });
     view.entered(first);
     view.connection({ state: navigator.onLine ? "connected" : "offline" });
     state.outbox.online();
@@ -193,11 +193,14 @@ const on = {
   error(e) {
     if (state.outbox.refused(e)) return changed("talk", "lists");
     if (session.askAgain(e)) return;
-    if (e.ref === TYPING || e.ref === LEAVE) return;
+    if (e.ref === QUIET || e.ref === LEAVE) return;
     if (e.ref === OPEN) return refused(e);
     if (e.ref === REJOIN && e.code === "slow_down") return session.rejoinLater();
     if (state.loggedIn && e.code !== "name_taken") view.toast(sentence(e.text));
-    else if (e.code === "slow_down" || e.code === "try_again") session.loginSoon();
+    else if (e.code === "slow_down" || e.code === "try_again") {
+      view.waiting(sentence(e.text));
+      session.loginSoon();
+    }
     else session.nameless(e);
   },
 };

@@ -13,6 +13,7 @@ import * as talk from "./talk.js";
 import { sentence, t } from "./texts.js";
 import * as view from "./view.js";
 
+export const QUIET = "quiet"; // ref of requests that the user has not made: their refusals are not shown
 export const OPEN = "open", REJOIN = "rejoin"; // refs of joins: the room is shown when the answer arrives, or is not
 const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 const READ = 2000;           // ms between two messages that tell what is read
@@ -267,7 +268,7 @@ export function readSoon(c) {
   if (!state.kept || reading.has(c)) return;
   reading.set(c, setTimeout(() => {
     reading.delete(c);
-    if (c.read > 0) request({ type: "read", ...c.where, seq: c.read });
+    if (c.read > 0) request({ type: "read", ...c.where, seq: c.read, ref: QUIET });
   }, READ));
 }
 

@@ -23,6 +23,10 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 			return refuse("not_found", "there is no such message any more")
 		}
 		m := unpack(b)
+		other := personOf(t, p.Conversation.With(p.UID))
+		if other != nil && !p.Delete && slices.Contains(other.Blocked, p.UID) {
+			return refuse("blocked", other.Name+" does not take messages from you")
+		}
 		if err := p.apply(&m); err != nil {
 			return err
 		}
@@ -38,8 +42,8 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		posted.Message = m
 		if uid := p.Conversation.With(p.UID); uid != "" {
 			posted.To.UID = uid
-			if who := personOf(t, uid); who != nil {
-				posted.To.Name = who.Name
+			if other != nil {
+				posted.To.Name = other.Name
 			}
 		}
 		return nil
