@@ -76,12 +76,9 @@ func refreshToken(message []byte) (token string, ok bool) {
 	return m.Token, true
 }
 
-// refresh passes the token in a client's message to OnRefresh. It reports whether the message has
-// one.
+// refresh passes the token in a client's message to OnRefresh, which the listener has. It reports
+// whether the message has one.
 func (all knownClients) refresh(s *session, message []byte) bool {
-	if s.lis.OnRefresh == nil {
-		return false
-	}
 	token, ok := refreshToken(message)
 	if !ok {
 		return false

@@ -181,7 +181,7 @@ func (s *session) OnData(_ *engine.Conn, in []byte) int {
 func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	switch ev {
 	case codec.MessageText:
-		if !s.loop.known.refresh(s, payload) {
+		if s.lis.OnRefresh == nil || !s.loop.known.refresh(s, payload) {
 			s.forward(payload, link.FlagText)
 		}
 	case codec.MessageBinary:
