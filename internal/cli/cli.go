@@ -114,12 +114,19 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 		return err
 	}
 	root.SetFlagErrorFunc(valueError)
-	root.AddCommand(
-		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
-		versionCommand(),
-	)
-	root.AddCommand(operatorCommands()...)
+	addGroup(root, "Servers:", chatCommand(log, hup), gatewayCommand(log, hup), echoCommand(log, hup))
+	addGroup(root, "For operators of a gateway:", operatorCommands()...)
+	root.AddCommand(benchCommand(log, hup), versionCommand())
 	return root
+}
+
+// addGroup adds commands that stand together in the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // addConfig adds the commands about settings. They read the other commands, which are therefore
