@@ -11,12 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
@@ -80,7 +82,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
 		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
-			o.announceGateway(g, operators)
+			o.announceGateway(workerCtx, g, operators)
 		})
 	})
 	return both.Wait()
@@ -159,7 +161,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
 	followHangUps(c.Context(), o, c)
-	o.announceGateway(g, operators)
+	o.announceGateway(c.Context(), g, operators)
 	return <-ended
 }
 
@@ -198,8 +200,21 @@ func (o *options) announce(addrs []string) {
 	}()
 }
 
+// awaitLinks waits until the gateway's loops have the links of the workers, which are up. They have
+// them a moment later than the workers; then readiness probes succeed as well.
+func awaitLinks(ctx context.Context, g *gateway.Gateway) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for g.Readiness() != nil && ctx.Err() == nil {
+		backoff.Sleep(ctx, time.Millisecond)
+	}
+}
+
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+func (o *options) announceGateway(ctx context.Context, g *gateway.Gateway, operators *operators) {
+	if o.handlersHere || o.workers > 0 {
+		awaitLinks(ctx, g)
+	}
 	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
 	if operators != nil {
 		addrs = append(addrs, "admin://"+operators.server.Addr())
