@@ -90,7 +90,7 @@ func TestWorkersFail(t *testing.T) {
 			3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0,
 		},
 		{
-			"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20,
+			"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 50, 5 * time.Second, 3 * time.Second, 20,
 			(*shaken).kill, nil, 0, 10, 0,
 		},
 		{
@@ -98,7 +98,7 @@ func TestWorkersFail(t *testing.T) {
 			(*shaken).kill, nil, 0, 0, 0,
 		},
 		{
-			"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil,
+			"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil,
 			0, 0, 0,
 		},
 		{
@@ -106,11 +106,11 @@ func TestWorkersFail(t *testing.T) {
 			&faultproxy.Faults{}, 0, 0, 0,
 		},
 		{
-			"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8,
+			"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 8,
 			(*shaken).cutSeldom, &faultproxy.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0,
 		},
 		{
-			"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second,
+			"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 100, 5 * time.Second,
 			2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0,
 		},
 		{
