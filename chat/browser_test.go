@@ -21,7 +21,11 @@ type step = chromedp.Action[chromedp.Void]
 func run(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatal(err)
+		const state = `[location.hash, document.querySelector("#title")?.textContent,
+			document.querySelector(":popover-open")?.id, document.activeElement?.id,
+			document.querySelector("#toast")?.textContent].join(" | ")`
+		seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](state))
+		t.Fatalf("%v; the page: %s", err, seen)
 	}
 }
 
@@ -45,7 +49,11 @@ func shows(selector, text string) step {
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
 
 // leaveRoom chooses that in the menu of the conversation.
-func leaveRoom() step { return chromedp.Steps(click("#more"), click("#leave")) }
+func leaveRoom() step {
+	// A menu has the focus when it is in its place. A click on one that is moving would close it.
+	const placed = `document.activeElement.closest(".menu") && document.getAnimations().length === 0`
+	return chromedp.Steps(click("#more"), until(placed), click("#leave"))
+}
 
 func logIn(name string) step { return logInTo(name, "lobby") }
 
