@@ -15,8 +15,8 @@ import (
 // return.
 
 const (
-	period       = time.Second // time between two checks
-	idleTime     = period / 10 // most processor time between two checks of an idle process
+	period       = time.Second // time between two checks; longer on a busy machine
+	idleShare    = 10          // an idle process uses less than this part of the time, as a divisor
 	idleChecks   = 2           // consecutive idle checks after which the process counts as idle
 	minGrowth    = 32 << 20    // least growth of the heap, in bytes, since memory was last returned
 	secondReturn = 15          // checks after which memory is returned again: pools have released more
@@ -25,15 +25,16 @@ const (
 // tracker decides when memory is returned. It contains only data.
 type tracker struct {
 	used  time.Duration // processor time at the last check
+	at    time.Duration // when that was
 	quiet int           // consecutive idle checks
 	floor int           // least heap size in bytes since memory was last returned
 	due   int           // the value of quiet at which memory is returned again; 0: not scheduled
 }
 
-// idle records the processor time used so far and reports whether the process is idle.
-func (w *tracker) idle(used time.Duration) bool {
-	busy := used-w.used > idleTime
-	w.used = used
+// idle records the processor time used so far, at a time, and reports whether the process is idle.
+func (w *tracker) idle(used, at time.Duration) bool {
+	busy := used-w.used > (at-w.at)/idleShare
+	w.used, w.at = used, at
 	if busy {
 		w.quiet, w.due = 0, 0
 		return false
@@ -73,13 +74,14 @@ func ReturnMemory(ctx context.Context) {
 		{Name: "/memory/classes/heap/free:bytes"},
 	}
 	var w tracker
+	start := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if w.idle(processorTime()) && w.shouldReturn(h.size()) {
+		if w.idle(processorTime(), time.Since(start)) && w.shouldReturn(h.size()) {
 			debug.FreeOSMemory()
 			w.returned(h.size(), processorTime())
 		}

@@ -33,13 +33,14 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 			{40, idle, 40, 2}}},
 	} {
 		var w tracker
-		var used time.Duration
+		var used, at time.Duration
 		for i, s := range c.steps {
 			gives := 0
 			now := s.heap
 			for range s.looks {
 				used += s.used
-				if w.idle(used) && w.shouldReturn(now<<20) {
+				at += period
+				if w.idle(used, at) && w.shouldReturn(now<<20) {
 					gives++
 					now = min(now, c.left)
 					used += busy // the time of the collection
@@ -50,5 +51,20 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 				t.Errorf("%s: in step %d memory is given back %d times, want %d", name, i, gives, s.gives)
 			}
 		}
+	}
+}
+
+// The checks of a process are late when others keep the machine busy. What it uses meanwhile does
+// not make it busy itself.
+func TestLateChecks(t *testing.T) {
+	t.Parallel()
+	var w tracker
+	var used, at time.Duration
+	for range idleChecks {
+		used, at = used+period/idleShare+time.Millisecond, at+2*period
+		w.idle(used, at)
+	}
+	if w.quiet != idleChecks {
+		t.Errorf("%d idle checks, want %d", w.quiet, idleChecks)
 	}
 }
