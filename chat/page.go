@@ -28,9 +28,9 @@ var pageFiles embed.FS
 // do. All addresses in the page are relative, and Page serves it in any folder. So a proxy may
 // serve the page under any path, and may remove the path or keep it.
 //
-// index.html contains the styles, and names the other files in a folder whose name is a hash of all
-// of them. Browsers keep these files for a year, and ask for index.html each time. Files are sent with gzip to browsers that
-// accept it.
+// index.html contains the styles, and names the other files in a folder whose name is a hash of
+// all of them. Browsers keep these files for a year, and ask for index.html each time. Files are
+// sent with gzip to browsers that accept it.
 func Page(socket string) http.Handler { return page{assets(), socket} }
 
 type page struct {
@@ -123,8 +123,8 @@ func (p page) socketFrom(requested string) string {
 	return cmp.Or(up, "./") + strings.TrimPrefix(p.socket, "/")
 }
 
-// policy lets the page load only its own files and the styles of index.html, whose hash it names, and
-// connect only to its own origin. The page makes no elements and no scripts of text.
+// policy lets the page load only its own files and the styles of index.html, whose hash it names,
+// and connect only to its own origin. The page makes no elements and no scripts of text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'sha256-%s'; img-src 'self'; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"

@@ -103,8 +103,8 @@ func TestPageBehindAProxy(t *testing.T) {
 	}
 }
 
-// A browser draws the page when it has index.html, and waits for no other file. Its styles are those
-// whose hash the policy names.
+// A browser draws the page when it has index.html, and waits for no other file. Its styles are
+// those whose hash the policy names.
 func TestPageIsDrawnAtOnce(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
