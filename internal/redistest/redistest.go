@@ -37,8 +37,8 @@ type Server struct {
 // patience is how long a test waits for what a server does within a second on an idle machine.
 const patience = 30 * time.Second
 
-// Start starts a server with further arguments, "--maxmemory", "10mb". Without redis-server the test
-// is skipped, or fails if CI=true.
+// Start starts a server with further arguments, "--maxmemory", "10mb". Without redis-server the
+// test is skipped, or fails if CI=true.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	need(tb)
