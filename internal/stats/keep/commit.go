@@ -1,9 +1,7 @@
 package keep
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/kv"
@@ -65,39 +63,13 @@ type change struct {
 	forget  [][16]byte // sources
 }
 
-// commit writes reports to the disk, and removes what is too old. No reports: a minute has passed.
-func (k *Keeper) commit(batch []*waiting) {
+func newChange(k *Keeper) *change {
 	c := &change{
 		k: k, now: k.now(), sources: make(map[[16]byte]*source), rows: make(map[rowID]*stats.Row),
 		pairs: make(map[pair]uint32), clock: k.clock,
 	}
 	c.minute = minuteOf(c.now)
-	if len(batch) == 0 && c.minute > c.clock {
-		c.clock = min(c.minute, c.clock+maxCatchUp)
-	}
-	err := k.store.Update(context.Background(), func(t kv.Tx) error {
-		for _, w := range batch {
-			if err := c.take(t, w.report); err != nil {
-				return err
-			}
-		}
-		if err := c.merge(t); err != nil {
-			return err
-		}
-		c.write(t)
-		c.trim(t)
-		return nil
-	})
-	if err != nil {
-		err = fmt.Errorf("the statistics were not written: %w", err)
-		k.failed(err)
-	} else {
-		c.adopt()
-	}
-	for _, w := range batch {
-		w.err = err
-		close(w.done)
-	}
+	return c
 }
 
 // take adds a report that was not taken before.

@@ -55,31 +55,28 @@ func (k *Keeper) Failures(ctx context.Context, q FailureQuery) (page FailurePage
 		limit = 100
 	}
 	match, from, end := q.matcher(), q.From.UnixMilli(), time.Now().Add(searchTime)
-	n := 0
 	err = k.store.View(func(t kv.Tx) (err error) {
+		n := 0
 		t.Descend(before, func(key, value []byte) bool {
 			ms, _, ok := failureTime(key)
 			if !ok || ms < from {
 				return false
 			}
-			if n++; n%lookEvery == 0 && err == nil {
-				if err = ctx.Err(); err == nil && time.Now().After(end) {
-					page.Next = base64.RawURLEncoding.EncodeToString(key)
-					return false
-				}
-			}
 			var f failureView
-			if err == nil {
-				f, err = readFailure(value)
+			if f, err = readFailure(value); err != nil {
+				return false
 			}
-			if err != nil || !match(&f) {
-				return err == nil
+			if match(&f) {
+				page.Failures = append(page.Failures, f.copied(ms))
 			}
-			page.Failures = append(page.Failures, f.copied(ms))
-			if len(page.Failures) == limit {
+			if n++; n%lookEvery == 0 {
+				err = ctx.Err()
+			}
+			if len(page.Failures) == limit || n%lookEvery == 0 && time.Now().After(end) {
 				page.Next = base64.RawURLEncoding.EncodeToString(key)
+				return false
 			}
-			return len(page.Failures) < limit
+			return err == nil
 		})
 		return err
 	})

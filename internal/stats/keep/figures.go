@@ -9,7 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Stats are the figures of a Keeper. A uint64 counts since New or Open. An int is the present value.
+// Stats are the figures of a Keeper. A uint64 counts since New or Open, an int is the present
+// value.
 type Stats struct {
 	Reports          uint64 // that were kept
 	DuplicateReports uint64 // that had been kept before
@@ -136,5 +137,5 @@ func (k *Keeper) failed(err error) {
 	k.figures.WriteErrors++
 	k.known.Unlock()
 	k.told.broken = true
-	k.told.disk.Do(func() { k.log.Error("the statistics were not written: they are reported again", "err", err) })
+	k.told.disk.Do(func() { k.log.Error("statistics not written, they will be reported again", "err", err) })
 }

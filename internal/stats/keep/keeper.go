@@ -25,9 +25,10 @@ const (
 	maxWaiting = 1024
 	// maxWaitingBytes bounds what one write takes.
 	maxWaitingBytes = 8 << 20
-	// minBytes is the least Config.MaxBytes.
-	minBytes = 16 << 20
 )
+
+// MinBytes is the least Config.MaxBytes.
+const MinBytes = 16 << 20
 
 // ErrClosed is returned by Take when the Keeper is closed.
 var ErrClosed = errors.New("keep: closed")
@@ -130,8 +131,8 @@ func (c *Config) setDefaults(maxBytes int) error {
 		return fmt.Errorf("statistics: Config.%s: %w", field, err)
 	}
 	c.MaxBytes = cmp.Or(c.MaxBytes, maxBytes)
-	if c.MaxBytes < minBytes {
-		return fmt.Errorf("statistics: Config.MaxBytes: %d: must be at least %d", c.MaxBytes, minBytes)
+	if c.MaxBytes < MinBytes {
+		return fmt.Errorf("statistics: Config.MaxBytes: %d: must be at least %d", c.MaxBytes, MinBytes)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -266,4 +267,35 @@ func (k *Keeper) gather(first *waiting, d time.Duration) []*waiting {
 		}
 	}
 	return batch
+}
+
+// commit writes reports to the disk, and removes what is too old. No reports: a minute has passed.
+func (k *Keeper) commit(batch []*waiting) {
+	c := newChange(k)
+	if len(batch) == 0 && c.minute > c.clock {
+		c.clock = min(c.minute, c.clock+maxCatchUp)
+	}
+	err := k.store.Update(context.Background(), func(t kv.Tx) error {
+		for _, w := range batch {
+			if err := c.take(t, w.report); err != nil {
+				return err
+			}
+		}
+		if err := c.merge(t); err != nil {
+			return err
+		}
+		c.write(t)
+		c.trim(t)
+		return nil
+	})
+	if err != nil {
+		k.failed(err)
+		err = fmt.Errorf("statistics not written: %w", err)
+	} else {
+		c.adopt()
+	}
+	for _, w := range batch {
+		w.err = err
+		close(w.done)
+	}
 }

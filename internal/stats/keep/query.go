@@ -71,8 +71,7 @@ type span struct {
 func (k *Keeper) spanOf(q *Query, step uint32) span {
 	from, to := minuteOf(q.From), minuteOf(q.To.Add(time.Minute-1))
 	k.known.RLock()
-	fine := from >= max(k.oldest(&k.minutes), k.minutes.since) && step%fiveMinutes != 0 || step == 0 &&
-		from >= max(k.oldest(&k.minutes), k.minutes.since)
+	fine := from >= max(k.oldest(&k.minutes), k.minutes.since) && (step == 0 || step%fiveMinutes != 0)
 	k.known.RUnlock()
 	s := span{&k.minutes, from, to}
 	if !fine {
