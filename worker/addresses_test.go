@@ -205,7 +205,7 @@ func TestFlappingLists(t *testing.T) {
 func TestEmptyListKeepsGateways(t *testing.T) {
 	t.Parallel()
 	n := &names{to: map[string]string{}}
-	g1, stop1 := n.at(t, "one:1", 1)
+	_, stop1 := n.at(t, "one:1", 1)
 	l := newListed("one:1")
 	w := n.runWith(t, l, across)
 	<-w.Ready()
@@ -214,7 +214,7 @@ func TestEmptyListKeepsGateways(t *testing.T) {
 	n.lead("one:1", "")
 	l.lists <- []string{}
 	n.come(t, "it is dialled again", func() bool { return n.logged("link to the gateway failed") > 0 })
-	g1, _ = n.at(t, "one:1", 4)
+	g1, _ := n.at(t, "one:1", 4)
 	answered(t, g1)
 	if s := w.Stats(); s.GatewaysGivenUp != 0 || n.logged("not listed any more") > 0 {
 		t.Errorf("%+v", s)
