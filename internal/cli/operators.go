@@ -25,6 +25,8 @@ func adminFlags(c *cobra.Command, o *options) {
 	f.StringVar(&o.adminTokenFile, "admin-token-file", "",
 		"`file` with the tokens of operators, one in each line; without it --admin must be a loopback "+
 			"address")
+	f.IntVar(&o.adminPublishRate, "admin-publish-rate", 1000,
+		"messages a second that each token of operators may publish; negative: any number")
 	f.StringVar(&o.adminPair.Cert, "admin-tls-cert", "",
 		"`file` with the certificate of --admin and those of its chain, PEM (default: no TLS)")
 	f.StringVar(&o.adminPair.Key, "admin-tls-key", "", "`file` with the private key of --admin-tls-cert, PEM")
@@ -40,7 +42,7 @@ type operators struct {
 // newAdmin opens the admin listener that the flags ask for. drain starts the end of the gateway.
 func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*operators, error) {
 	if o.admin == "" {
-		for _, flag := range []string{"admin-token-file", "admin-tls-cert", "admin-tls-key"} {
+		for _, flag := range []string{"admin-token-file", "admin-publish-rate", "admin-tls-cert", "admin-tls-key"} {
 			if o.config.onCommandLine(c.Flags(), flag) {
 				return nil, usageError{fmt.Errorf("--%s needs --admin", flag)}
 			}
@@ -50,8 +52,8 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		return nil, err
 	}
 	cfg := admin.Config{
-		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
-		Version: version(), Logger: o.log,
+		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, PublishRate: o.adminPublishRate, Drain: drain,
+		LogLevel: levelOf(o.log), Version: version(), Logger: o.log,
 	}
 	if o.handlersHere {
 		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
@@ -119,6 +121,9 @@ func checkAdmin(o *options) error {
 		if o.adminTokenFile == "" && admin.Exposed(o.admin) {
 			return exposed(o)
 		}
+	}
+	if o.adminPublishRate == 0 {
+		return usageError{errors.New("--admin-publish-rate: 0: must be at least 1, or negative for any number")}
 	}
 	if o.adminTokenFile != "" {
 		if _, err := admin.FirstToken(o.adminTokenFile); err != nil {
