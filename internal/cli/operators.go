@@ -53,7 +53,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 	}
 	cfg := admin.Config{
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, PublishRate: o.adminPublishRate, Drain: drain,
-		LogLevel: levelOf(o.log), Version: version(), Logger: o.log,
+		LogLevel: levelOf(o.log), Version: version(), Logger: o.log, Audit: unlimited(o.log),
 	}
 	if o.handlersHere {
 		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
