@@ -25,7 +25,7 @@ func adminFlags(c *cobra.Command, o *options) {
 	f.StringVar(&o.adminTokenFile, "admin-token-file", "",
 		"`file` with the tokens of operators, one in each line; without it --admin must be a loopback "+
 			"address")
-	f.IntVar(&o.adminPublishRate, "admin-publish-rate", 1000,
+	f.IntVar(&o.publishRate, "admin-publish-rate", 1000,
 		"messages a second that each token of operators may publish; negative: any number")
 	f.StringVar(&o.adminPair.Cert, "admin-tls-cert", "",
 		"`file` with the certificate of --admin and those of its chain, PEM (default: no TLS)")
@@ -52,7 +52,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		return nil, err
 	}
 	cfg := admin.Config{
-		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, PublishRate: o.adminPublishRate, Drain: drain,
+		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, PublishRate: o.publishRate, Drain: drain,
 		LogLevel: levelOf(o.log), Version: version(), Logger: o.log, Audit: unlimited(o.log),
 	}
 	if o.handlersHere {
@@ -121,9 +121,6 @@ func checkAdmin(o *options) error {
 		if o.adminTokenFile == "" && admin.Exposed(o.admin) {
 			return exposed(o)
 		}
-	}
-	if o.adminPublishRate == 0 {
-		return usageError{errors.New("--admin-publish-rate: 0: must be at least 1, or negative for any number")}
 	}
 	if o.adminTokenFile != "" {
 		if _, err := admin.FirstToken(o.adminTokenFile); err != nil {
