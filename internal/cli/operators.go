@@ -52,9 +52,10 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		return nil, err
 	}
 	cfg := admin.Config{
-		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, PublishRate: o.publishRate, Drain: drain,
-		LogLevel: levelOf(o.log), Version: version(), Logger: o.log, Audit: unlimited(o.log),
+		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
+		Version: version(), Logger: o.log, Audit: unlimited(o.log), Stats: o.stats.keeper,
 	}
+	cfg.PublishRate = o.publishRate
 	if o.handlersHere {
 		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
 	}
