@@ -24,6 +24,7 @@ const (
 type guard struct {
 	// Static.
 	tokens  *tokens // nil: none is needed, but only local requests are taken
+	nobody  caller  // who sends requests then
 	log     *slog.Logger
 	slots   chan struct{} // one value for each request that is being answered; bound: none, maxRequests
 	logRate *rate.Limiter // of lines about failed authentications
@@ -35,17 +36,19 @@ type guard struct {
 	failed map[netip.Addr]*rate.Limiter // guarded by mu; bound: none, maxAddresses
 }
 
-func newGuard(t *tokens, log *slog.Logger) *guard {
+func newGuard(t *tokens, nobody caller, log *slog.Logger) *guard {
 	return &guard{
-		tokens: t, log: log, slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
+		tokens: t, nobody: nobody, log: log, slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
 		failed: make(map[netip.Addr]*rate.Limiter),
 	}
 }
 
-// caller is who sends a request: the name of the token, and what the token may be used for.
+// caller is who sends a request: the name of the token, what it may be used for, and what it has
+// used.
 type caller struct {
 	name  string
 	grant grant
+	usage *usage
 }
 
 // callerKey is the key of the request's context under which its caller stands.
@@ -95,7 +98,7 @@ func (g *guard) authenticate(r *http.Request) (c caller, refused *problem) {
 			return caller{}, refuse(http.StatusMisdirectedRequest,
 				"without tokens the host must be localhost or a loopback address")
 		}
-		return caller{"none", full()}, nil
+		return g.nobody, nil
 	}
 	from := addressOf(r)
 	if !g.mayTry(from) {

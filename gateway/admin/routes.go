@@ -15,7 +15,9 @@ const maxScrapes = 4
 
 // newHandler returns the handler of all requests.
 func newHandler(s *Server) (http.Handler, error) {
-	figures := &collector{gateway: s.cfg.Gateway, guard: s.guard, version: s.cfg.Version}
+	figures := &collector{
+		gateway: s.cfg.Gateway, guard: s.guard, publish: s.publishing, version: s.cfg.Version,
+	}
 	registry, err := newRegistry(figures, s.cfg.Collectors...)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
 		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
 		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
-		{"POST /api/v1/publish", scopePublish, operation(s.publish)},
+		{"POST /api/v1/publish", scopePublish, operation(s.publishing.publish)},
 		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},
 		{"POST /api/v1/drain", scopeOperate, operation(s.drain)},
 		{"POST /api/v1/rebalance", scopeOperate, operation(s.rebalance)},
