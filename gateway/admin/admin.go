@@ -1,6 +1,8 @@
 // Package admin serves HTTP for the operators of a gateway: probes, metrics, profiles and an API
 // that shows and changes what the gateway does. It has a listener of its own.
 //
+//	GET /                    the dashboard, a web page (package dashboard), without a token
+//	GET /session             whether a login is needed, and who is logged in; POST /login, /logout
 //	GET /livez, /readyz      probes, without a token
 //	GET /metrics             Prometheus
 //	GET /debug/pprof/        net/http/pprof
@@ -80,11 +82,6 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("admin: token file: %w", err)
 		}
 	}
-	s.guard = newGuard(t, cfg.Logger)
-	handler, err := newHandler(s)
-	if err != nil {
-		return nil, fmt.Errorf("admin: metrics: %w", err)
-	}
 	inner, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
@@ -92,6 +89,12 @@ func New(cfg Config) (*Server, error) {
 	if t == nil && !isLoopback(inner.Addr()) {
 		_ = inner.Close()
 		return nil, ErrExposed
+	}
+	s.guard = newGuard(t, newSessions(inner.Addr(), cfg.TLS != nil), cfg.Logger)
+	handler, err := newHandler(s)
+	if err != nil {
+		_ = inner.Close()
+		return nil, fmt.Errorf("admin: metrics: %w", err)
 	}
 	s.listener = limitConns(inner, maxConns)
 	s.http = &http.Server{

@@ -25,8 +25,8 @@ const Index = "index.html"
 // files for a year, and ask for index.html each time. Files are sent with gzip to browsers that
 // accept it.
 type Page struct {
-	folder  string // of the present version
-	byName  map[string]file
+	folder string // of the present version
+	byName map[string]file
 }
 
 type file struct {

@@ -9,6 +9,8 @@ const { uPlot } = globalThis;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const cursors = uPlot.sync("time"); // one cursor for all curves of a page
 
+const ownPart = 3.5; // a series with its own scale has the lowest of so many parts of the height
+
 const charts = new Set();
 
 // redraw draws all curves again, with the colours of another theme.
@@ -19,7 +21,7 @@ for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
 
 // Chart is a figure with curves. series are {label, colour (a name of the style sheet), fill, dash,
 // bars}; format writes a value. picked gets the element, and the beginning and end of a time in
-// milliseconds.
+// milliseconds. own gives a series a scale of its own, without an axis.
 export class Chart {
   constructor({ title, unit, series, format, stacked = false, height = 208, picked }) {
     Object.assign(this, { title, series, format, stacked, height, picked, step: 60, data: null, at: -1, plot: null });
@@ -81,7 +83,8 @@ export class Chart {
         points: { size: 6, width: 1.5, fill: (u, i) => colour(this.series[i - 1].colour), stroke: () => colour("card") } },
       series: [{}, ...this.series.map((s) => this.drawn(s))],
       scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
-        y: { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] } },
+        y: { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
+        own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] } },
       axes: [
         { ...axis(), size: 30, space: 64, values: (u, splits) => labels(splits), incrs: [60, 300, 600, 900, 1800, 3600, 7200,
           10800, 21600, 43200, 86400, 172800, 432000] },
@@ -96,7 +99,7 @@ export class Chart {
   drawn(s) {
     const stroke = colour(s.colour);
     if (s.bars) {
-      return { stroke, fill: stroke, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }) };
+      return { stroke, fill: stroke, width: 0, scale: s.own ? "own" : "y", points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }) };
     }
     return { stroke, width: s.thin ? 1 : 1.75, dash: s.dash ? [5, 4] : undefined, spanGaps: false,
       points: { show: (u, i, from, to) => to - from < 3, size: 5 }, paths: uPlot.paths.linear(),

@@ -21,7 +21,7 @@ export class Curves {
     const range = rangeOf(place.query, now()), picked = picker(place);
     this.step = stepOf(range, now());
     this.rate = new Chart({ title: t.rate, unit: t.rateUnit, format: perSecond, picked, stacked: false, series: [
-      { label: t.succeeded, colour: "accent", fill: true }, { label: t.failed, colour: "bad", fill: true }] });
+      { label: t.succeeded, colour: "accent", fill: true }, { label: t.failedOwn, colour: "bad", bars: true, own: true }] });
     this.latency = new Chart({ title: t.latency, unit: t.latencyUnit, format: f.duration, picked, series: [
       { label: t.p50, colour: "accent" }, { label: t.p95, colour: "violet" }, { label: t.p99, colour: "pink" }] });
     this.codes = codes ? new Chart({ title: t.codes, unit: t.codesUnit, format: perSecond, picked, stacked: true, series: [] }) : null;

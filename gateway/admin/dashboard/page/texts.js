@@ -48,10 +48,10 @@ export const t = {
   ofCalls: (n) => `of ${plural(n, "call", "calls")}`, noCalls: "no calls", failures: (n) => plural(n, "failure", "failures"),
   newClients: (rate) => `${rate} new`, waiting: (bytes) => `${bytes} waiting`, buffered: (bytes) => `${bytes} buffered`,
   drainingWorkers: (n) => `${count(n)} draining`, allTaking: "all take clients", noWorker: "none is connected",
-  p50is: (time) => `p50 ${time}`,
+  slowest: "of the slowest interface", p50is: (time) => `p50 ${time}`,
 
   // Curves.
-  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls", succeeded: "Succeeded",
+  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
   codes: "Failure codes", codesUnit: "failures per second", other: "other", code: (c) => `Code ${c}`,
   chartHelp: "Left and right move through time, Enter opens what can be done with it",
   pick: "This time", seeFailures: "Failures of this time", zoom: "Zoom in",
@@ -60,7 +60,7 @@ export const t = {
 
   // Availability.
   strip: "Availability by 5 minutes", stripUnit: "share of calls that succeeded",
-  levels: { good: "99.99 % or more", fair: "99 % or more", poor: "98 % or more", bad: "less than 98 %", none: "no calls" },
+  levels: { good: "≥ 99.99 %", fair: "≥ 99 %", poor: "≥ 98 %", bad: "< 98 %", none: "no calls" },
   levelNames: { good: "good", fair: "fair", poor: "poor", bad: "bad", none: "no calls" },
   cell: (when, level, share, n) => n === 0 ? `${when}: no calls` : `${when}: ${share}, ${level}, ${plural(n, "call", "calls")}`,
 
@@ -86,7 +86,7 @@ export const t = {
   addressHint: "address", codeHint: "code", clear: "Clear", older: "Older", newest: "Newest",
   noneFound: "No failure matches", noneFoundWhat: "Choose a longer time, or clear the filters.",
   overTime: "Failures over time", notNarrowed: "not narrowed by address and text",
-  onlyCode: "Only this code", onlyAddress: "Only this address", onlyInterface: "Only this interface", around: "5 minutes around it",
+  onlyCode: "Only this code", onlyAddress: "Only this address", onlyInterface: "Only this interface", around: "5 minutes around it", curvesOf: "Curves of the interface",
   lost: (n) => `${plural(n, "failure was", "failures were")} not kept, because there were too many. They are counted.`,
   shownOf: (n) => `${plural(n, "failure", "failures")} on this page`, details: "Details",
 
@@ -95,11 +95,13 @@ export const t = {
   listeners: "Listeners", url: "URL", connections: "Connections", accepted: "Accepted", refusedTotal: "Refused",
   eventLoops: "Event loops", loop: "Loop", in: "In", out: "Out", queued: "Queued", bufferedOutput: "Buffered",
   slow: "Slow", unacked: "Unacked", output: "Output", build: "Build", weight: "Weight", state: "State",
-  states: { active: "active", draining: "draining", behind: "behind", pending: "pending", slow: "slow" },
+  states: { active: "active", draining: "draining", behind: "behind" }, pendingClients: "Pending",
   slowClients: "Slow clients", noSlow: "All clients read fast enough.", client: "Client", since: "Since",
   lastHeard: "Last heard", largestGroups: "Largest groups", group: "Group", noGroups: "No client is in a group.",
   noWorkers: "No worker is connected. Messages wait for one.",
   partOfGroups: (n) => `of the first ${plural(n, "group", "groups")} by name`,
+  queuedWhat: "messages that wait for a worker", bufferedWhat: "output that waits for clients",
+  slowWhat: "connections that do not read", worker: "Worker", agoText: (age) => `${age} ago`,
   sinceStart: "Since the start",
   totals: { clients_opened: "Clients connected", clients_closed: "Clients gone", messages_received: "Messages received",
     messages_sent: "Messages sent", messages_rejected: "Messages rejected", dead_letters: "Dead letters",
