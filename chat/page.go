@@ -17,9 +17,13 @@ import (
 var pageFiles embed.FS
 
 // Page serves the web page of the chat. The page loads nothing from other hosts and has no inline
-// scripts or styles. socket is the path at which WebSockets are opened, or empty if any path will
-// do. All addresses in the page are relative, and Page serves it in any folder. So a proxy may
-// serve the page under any path, and may remove the path or keep it.
+// scripts. socket is the path at which WebSockets are opened, or empty if any path will do. All
+// addresses in the page are relative, and Page serves it in any folder. So a proxy may serve the
+// page under any path, and may remove the path or keep it.
+//
+// index.html contains the styles, and names the other files in a folder whose name is a hash of
+// all of them. Browsers keep these files for a year, and ask for index.html each time. Files are
+// sent with gzip to browsers that accept it.
 func Page(socket string) http.Handler { return page{assets(), socket} }
 
 type page struct {
@@ -36,7 +40,7 @@ var assets = sync.OnceValue(func() *webpage.Page {
 	if err != nil { // impossible: the folder is embedded
 		panic(err)
 	}
-	p, err := webpage.New(folder, "", "data-read", "data-unread")
+	p, err := webpage.New(folder, webpage.Config{Attributes: []string{"data-read", "data-unread"}, Styles: "chat.css"})
 	if err != nil { // impossible: so are its files
 		panic(err)
 	}

@@ -8,10 +8,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,7 +28,20 @@ const Index = "index.html"
 // accept it.
 type Page struct {
 	folder string // of the present version
+	policy string // Content-Security-Policy
 	byName map[string]file
+}
+
+// Config says how index.html refers to the other files: by their names in href, src and further
+// attributes.
+type Config struct {
+	Attributes []string
+	// Below is the path below which the other files are served, relative to index.html. It is empty
+	// or ends with a slash.
+	Below string
+	// Styles is the style sheet that is part of index.html as it is sent, in the place of its link,
+	// so that a browser draws the page when its first answer has arrived. Empty: none.
+	Styles string
 }
 
 type file struct {
@@ -36,14 +51,13 @@ type file struct {
 }
 
 // policy lets a page load only its own files, and connect only to its own origin. The page makes no
-// elements and no scripts of text.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+// elements and no scripts of text. %s are the styles that it may have.
+const policy = "default-src 'none'; script-src 'self'; style-src %s; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 // headers of each answer.
 var headers = map[string]string{
-	"Content-Security-Policy":      policy,
 	"X-Content-Type-Options":       "nosniff",
 	"Referrer-Policy":              "no-referrer",
 	"Cross-Origin-Opener-Policy":   "same-origin",
@@ -58,11 +72,9 @@ var kinds = map[string]string{
 	".txt": "text/plain; charset=utf-8",
 }
 
-// New reads and compresses the files of a folder. index.html, which has to be there, refers to them
-// by their names in href, src and the given attributes. Relative to it they are served below the
-// path below, which is empty or ends with a slash.
-func New(folder fs.FS, below string, attributes ...string) (*Page, error) {
-	p := &Page{byName: make(map[string]file)}
+// New reads and compresses the files of a folder. index.html has to be there, and cfg.Styles.
+func New(folder fs.FS, cfg Config) (*Page, error) {
+	p := &Page{byName: make(map[string]file), policy: fmt.Sprintf(policy, "'self'")}
 	entries, err := fs.ReadDir(folder, ".") // sorted
 	if err != nil {
 		return nil, err
@@ -77,19 +89,34 @@ func New(folder fs.FS, below string, attributes ...string) (*Page, error) {
 		p.byName[e.Name()] = newFile(e.Name(), b)
 	}
 	p.folder = hex.EncodeToString(all.Sum(nil)[:8])
-	index, ok := p.byName[Index]
-	if !ok {
-		return nil, fs.ErrNotExist
+	for _, name := range []string{Index, cmp.Or(cfg.Styles, Index)} {
+		if _, ok := p.byName[name]; !ok {
+			return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+		}
 	}
-	text := index.plain
+	p.byName[Index] = newFile(Index, p.index(cfg))
+	return p, nil
+}
+
+// index returns index.html with the addresses of the other files, and with the styles that are part
+// of it.
+func (p *Page) index(cfg Config) []byte {
+	text := p.byName[Index].plain
+	if cfg.Styles != "" {
+		styles := p.byName[cfg.Styles].plain
+		text = bytes.Replace(text, []byte(`<link rel="stylesheet" href="`+cfg.Styles+`">`),
+			slices.Concat([]byte("<style>"), styles, []byte("</style>")), 1)
+		sum := sha256.Sum256(styles)
+		p.policy = fmt.Sprintf(policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+	}
 	for name := range p.byName {
-		for _, attribute := range append(attributes, "href", "src") {
-			plain, hashed := " "+attribute+`="`+name+`"`, " "+attribute+`="`+below+p.folder+"/"+name+`"`
+		for _, attribute := range append(cfg.Attributes, "href", "src") {
+			plain := " " + attribute + `="` + name + `"`
+			hashed := " " + attribute + `="` + cfg.Below + p.folder + "/" + name + `"`
 			text = bytes.ReplaceAll(text, []byte(plain), []byte(hashed))
 		}
 	}
-	p.byName[Index] = newFile(Index, text)
-	return p, nil
+	return text
 }
 
 func newFile(name string, b []byte) file {
@@ -117,6 +144,7 @@ func (p *Page) Serve(w http.ResponseWriter, r *http.Request, change func(index [
 	for name, value := range headers {
 		h.Set(name, value)
 	}
+	h.Set("Content-Security-Policy", p.policy)
 	folder, name := path.Split(r.URL.Path)
 	name = cmp.Or(name, Index)
 	f, ok := p.byName[name]

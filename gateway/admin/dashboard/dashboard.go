@@ -15,16 +15,13 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// below is where index.html finds the other files, relative to itself.
-const below = "dashboard/"
-
 // assets reads and compresses the files of the page, the first time that it is called.
 var assets = sync.OnceValue(func() *webpage.Page {
 	folder, err := fs.Sub(pageFiles, "page")
 	if err != nil { // impossible: the folder is embedded
 		panic(err)
 	}
-	p, err := webpage.New(folder, below)
+	p, err := webpage.New(folder, webpage.Config{Below: "dashboard/"})
 	if err != nil { // impossible: so are its files
 		panic(err)
 	}
