@@ -21,10 +21,16 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"chat/store/store.go":       {"UnixMilli"},              // what is kept outlives a process
 		"gateway/command.go":        {"UnixNano"},               // of two bindings the later one wins
 		"gateway/peerkeeper.go":     {"Unix"},                   // a deadline in the past, to end a hello
+		"gateway/admin/stats.go":    {"Parse", "Unix"},          // the time that a question is about
 		"gateway/refresh.go":        {"Unix"},                   // when a token expires, for its client
 		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
 		"internal/stats/report.go":  {"UnixMilli", "UnixMilli"}, // when calls were, for people
-		"worker/gateway.go":         {"Unix"},                   // a deadline in the past, to end a hello
+		// What is kept outlives a process. Only what is told of a time needs the wall clock.
+		"internal/stats/keep/commit.go":   {"UnixMilli"},
+		"internal/stats/keep/failures.go": {"UnixMilli", "UnixMilli", "UTC", "UnixMilli"},
+		"internal/stats/keep/keys.go":     {"Unix", "UTC", "Unix"},
+
+		"worker/gateway.go": {"Unix"}, // a deadline in the past, to end a hello
 	}
 	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse",
 		"ParseInLocation"}
