@@ -64,7 +64,8 @@ type Config struct {
 	// slog.Default().
 	Logger *slog.Logger
 	// Audit gets a line for each change that a request has made: message "admin change", level info.
-	// It should leave none out. Defaults to Logger.
+	// The messages "admin login" and "admin logout" are of the dashboard. It should leave none out.
+	// Defaults to Logger.
 	Audit *slog.Logger
 }
 

@@ -89,7 +89,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	g.sessions.end(g.sessions.valueOf(r))
 	g.sessions.set(w, r, g.sessions.begin(hash, time.Now()))
-	s.cfg.Logger.Info("admin login", "addr", r.RemoteAddr, "operator", c.name)
+	s.cfg.Audit.Info("admin login", "addr", r.RemoteAddr, "operator", c.name)
 	return sessionOf(c), nil
 }
 
@@ -104,7 +104,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, refused
 		}
 		if ok {
-			s.cfg.Logger.Info("admin logout", "addr", r.RemoteAddr, "operator", c.name)
+			s.cfg.Audit.Info("admin logout", "addr", r.RemoteAddr, "operator", c.name)
 		}
 		s.guard.sessions.end(s.guard.sessions.valueOf(r))
 		s.guard.sessions.set(w, r, "")

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -39,7 +41,9 @@ type fixture struct {
 	t         *testing.T
 	url       string // of the admin listener
 	text      string // host:port of text clients
-	tokenFile string // empty: no login is needed
+	tokenFile string
+	keeper    *keep.Keeper
+	drained   atomic.Bool
 	log       *logText
 	stop      func() // ends the admin listener only
 }
@@ -54,10 +58,11 @@ var business = worker.Handler{
 	},
 }
 
-// start starts a gateway with two loops, two workers and an admin listener at addr.
-func start(t *testing.T, withTokens bool, addr string) *fixture {
+// start starts a gateway with two loops, two workers and an admin listener with tokens. change may
+// change the configuration of the listener.
+func start(t *testing.T, change func(*admin.Config)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: new(logText)}
+	f := &fixture{t: t, log: new(logText), tokenFile: filepath.Join(t.TempDir(), "tokens")}
 	handler := logs.NewHandler(f.log)
 	handler.SetRate(-1)
 	log := slog.New(handler)
@@ -72,11 +77,16 @@ func start(t *testing.T, withTokens bool, addr string) *fixture {
 		cancel()
 		all.Wait()
 	})
-	cfg := admin.Config{Gateway: g, Addr: addr, Version: "1.0", LogLevel: handler.Level(), Drain: func() {}, Logger: log}
-	if withTokens {
-		f.tokenFile = filepath.Join(t.TempDir(), "tokens")
-		f.writeTokens(tokenLines)
-		cfg.TokenFile = f.tokenFile
+	f.keeper, err = keep.Open(t.TempDir(), keep.Config{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.keeper.Close() })
+	f.writeTokens(tokenLines)
+	cfg := admin.Config{Gateway: g, Addr: "127.0.0.1:0", Version: "1.0", TokenFile: f.tokenFile, Stats: f.keeper,
+		LogLevel: handler.Level(), Drain: func() { f.drained.Store(true) }, Logger: log}
+	if change != nil {
+		change(&cfg)
 	}
 	server, err := admin.New(cfg)
 	if err != nil {

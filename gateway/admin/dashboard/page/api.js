@@ -15,6 +15,12 @@ export class Refused extends Error {
 }
 
 const patience = 25_000; // milliseconds for an answer
+const skewed = 3; // seconds: the gateway tells its time in whole ones
+
+let skew = 0; // seconds that the gateway's clock is ahead
+
+// now returns the time of the gateway's clock, in seconds since 1970.
+export const now = () => Date.now() / 1000 + skew;
 
 async function send(path, options, signal) {
   let answer, body;
@@ -23,6 +29,8 @@ async function send(path, options, signal) {
     answer = await fetch(path, { ...options, credentials: "same-origin", cache: "no-store", redirect: "error",
       signal: signal ? AbortSignal.any([signal, limit]) : limit });
     body = await answer.text();
+    const ahead = (Date.parse(answer.headers.get("Date")) - Date.now()) / 1000;
+    skew = Math.abs(ahead) > skewed ? ahead : 0;
   } catch (e) {
     if (signal?.aborted) throw e;
     throw new Refused(0, e.message);

@@ -1,16 +1,15 @@
 // The curves that the overview and the pages of modules and interfaces have in common.
 
-import { Feed, get } from "./api.js";
+import { Feed, get, now } from "./api.js";
 import { Chart } from "./chart.js";
 import { h } from "./dom.js";
 import { codesOf, curves } from "./figures.js";
 import * as f from "./format.js";
 import { picker } from "./parts.js";
-import { asked, rangeOf, refreshOf, stepOf } from "./place.js";
+import { asked, coarse, rangeOf, refreshOf } from "./place.js";
 import { Strip } from "./strip.js";
 import { t } from "./texts.js";
 
-const now = () => Date.now() / 1000;
 const perSecond = (n) => n === null || n === undefined ? "–" : f.rate(n);
 const palette = ["bad", "poor", "violet", "blue", "pink", "quiet"];
 
@@ -19,7 +18,6 @@ const palette = ["bad", "poor", "violet", "blue", "pink", "quiet"];
 export class Curves {
   constructor(place, { codes = false, fail, shown = () => {} }) {
     const range = rangeOf(place.query, now()), picked = picker(place);
-    this.step = stepOf(range, now());
     this.rate = new Chart({ title: t.rate, unit: t.rateUnit, format: perSecond, picked, stacked: false, series: [
       { label: t.succeeded, colour: "accent", fill: true }, { label: t.failedOwn, colour: "bad", bars: true, own: true }] });
     this.latency = new Chart({ title: t.latency, unit: t.latencyUnit, format: f.duration, picked, series: [
@@ -29,24 +27,24 @@ export class Curves {
     this.root = h("div.curves", {}, h("div.pair", {}, this.rate.root, this.latency.root), this.strip.root);
     const filter = { module: place.module, interface: place.iface };
     const load = (step) => (signal) => get("stats/series", { ...filter, ...asked(range), step }, signal);
-    this.feeds = [new Feed(load(this.step), refreshOf(range), { fail, show: (series) => {
+    this.feeds = [new Feed(load(), refreshOf(range), { fail, show: (series) => {
       this.show(series);
       shown(series);
     } })];
     // The strip has the curves' own figures where their steps are small enough.
-    this.own = this.step > 300;
+    this.own = coarse(range);
     if (this.own) {
       this.feeds.push(new Feed(load(300), refreshOf(range) * 5, { show: ({ points, step }) => this.strip.set(points, step) }));
     }
   }
 
   show(series) {
-    const c = curves(series);
+    const c = curves(series, now());
     this.rate.set(c.times, [c.succeeded, c.failed], series.step);
     this.latency.set(c.times, [c.p50, c.p95, c.p99], series.step);
     if (!this.own) this.strip.set(series.points, series.step);
     if (!this.codes) return;
-    const all = codesOf(series);
+    const all = codesOf(series, now());
     this.codes.set(all.times, all.values, series.step, all.codes.map((code, i) => ({ colour: palette[i], bars: true,
       label: code === "other" || code === "4294967295" ? t.other : t.code(code) })));
   }

@@ -1,6 +1,6 @@
 // The page of a module, and that of an interface.
 
-import { Feed, get } from "./api.js";
+import { Feed, get, now } from "./api.js";
 import { Curves } from "./curves.js";
 import { h, list, put, say } from "./dom.js";
 import { sumCodes, total } from "./figures.js";
@@ -14,7 +14,7 @@ import { t } from "./texts.js";
 const latest = 8; // failures
 
 export function open(root, place) {
-  const range = rangeOf(place.query, Date.now() / 1000), query = kept(place.query);
+  const range = rangeOf(place.query, now()), query = kept(place.query);
   const of = { module: place.module, interface: place.iface }, toFailures = link({ page: "failures", query: { ...query, ...of } });
   const calls = tile(t.calls, { curve: true }), availability = tile(t.availability), failed = tile(t.failed, { href: toFailures }),
     p50 = tile(t.p50), p95 = tile(t.p95), p99 = tile(t.p99);

@@ -1,12 +1,12 @@
 // The failure log: a search, when the failures were, and a page of them.
 
-import { Feed, get } from "./api.js";
+import { Feed, get, now } from "./api.js";
 import { Chart } from "./chart.js";
 import { h, say } from "./dom.js";
 import { FailureList } from "./failurelist.js";
 import * as f from "./format.js";
 import { empty, picker, trouble } from "./parts.js";
-import { asked, kept, link, rangeOf, refreshOf, stepOf } from "./place.js";
+import { asked, kept, link, rangeOf, refreshOf } from "./place.js";
 import { t } from "./texts.js";
 
 const pageSize = 100, pause = 350; // failures; milliseconds after the last key
@@ -35,8 +35,9 @@ export function open(root, place) {
   let picked, modules = [];
   const rows = new FailureList(place);
   const found = h("p.found", { role: "status" }), older = h("a.button", {}, t.older), newest = h("a.button", {}, t.newest);
+  const lost = h("p.lost", { hidden: true });
   const log = h("section.card.log-card", { "aria-label": t.failureLog }, rows.root);
-  root.append(h("div.card.filter-card", {}, form), bars.root, log, h("div.pager", {}, found, newest, older));
+  root.append(h("div.card.filter-card", {}, form), bars.root, log, h("div.pager", {}, found, newest, older), lost);
 
   // search goes to the address of what the form says.
   const search = (changed) => {
@@ -67,7 +68,7 @@ export function open(root, place) {
 
   const show = ({ failures, next }) => {
     rows.set(failures);
-    if (failures.length === 0) rows.note.replaceChildren(empty(t.noneFound, t.noneFoundWhat));
+    if (failures.length === 0) rows.note.replaceChildren(next ? empty(t.noneYet, t.noneYetWhat) : empty(t.noneFound, t.noneFoundWhat));
     say(found, failures.length === 0 ? "" : t.shownOf(failures.length));
     older.hidden = !next;
     if (next) older.href = link({ page: "failures", query: { ...query, cursor: next } });
@@ -94,20 +95,25 @@ export function open(root, place) {
     options();
     clear.hidden = !filters.some((id) => query[id]);
     clear.href = link({ page: "failures", query: kept(query) });
-    const now = Date.now() / 1000, range = rangeOf(query, now), every = refreshOf(range), step = stepOf(range, now);
+    const range = rangeOf(query, now()), every = refreshOf(range);
     picked = picker({ page: "failures", module: query.module, iface: query.interface, query: { ...query, cursor: "" } });
     const of = { module: query.module, interface: query.interface };
     say(unit, query.addr || query.text ? t.notNarrowed : "");
     feeds = [
       new Feed((signal) => get("stats/failures", { ...of, code: query.code, addr: query.addr, text: query.text, ...asked(range),
         limit: pageSize, cursor: query.cursor }, signal), query.cursor ? 0 : every, { show, fail }),
-      new Feed((signal) => get("stats/series", { ...of, ...asked(range), step }, signal), every, { show: ({ points, step }) => {
+      new Feed((signal) => get("stats/series", { ...of, ...asked(range) }, signal), every, { show: ({ points, step }) => {
         const n = (p) => query.code ? p.codes?.[query.code] ?? 0 : p.count - p.success;
         bars.set(points.map((p) => Date.parse(p.time) / 1000), [points.map(n)], step);
       } }),
       new Feed((signal) => get("stats/modules", {}, signal), 60_000, { show: (all) => {
         modules = all.modules;
         options();
+      } }),
+      new Feed((signal) => get("stats/info", {}, signal), 60_000, { show: (info) => {
+        const n = info.dropped_failures + info.lost_failures;
+        lost.hidden = n === 0;
+        say(lost, t.lost(n));
       } }),
     ];
   };

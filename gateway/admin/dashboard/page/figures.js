@@ -4,8 +4,8 @@ const leastTime = 10; // seconds: a step that has just begun says nothing
 
 // curves returns the columns of a series: times in seconds, calls a second, quantiles in seconds. The
 // last step may not be over: its rate is that of the part that is.
-export function curves({ points, step, to }) {
-  const end = Date.parse(to) / 1000;
+export function curves({ points, step, to }, now) {
+  const end = Math.min(Date.parse(to) / 1000, now);
   const columns = { times: [], succeeded: [], failed: [], p50: [], p90: [], p95: [], p99: [], max: [] };
   for (const p of points) {
     const at = Date.parse(p.time) / 1000, width = Math.min(step, end - at);
@@ -20,9 +20,9 @@ export function curves({ points, step, to }) {
 
 // codesOf returns the failure codes of a series: those with the most failures by themselves, and the
 // rest under "other", each with its rate at the times of the columns.
-export function codesOf({ points, step, to }, most = 5) {
+export function codesOf({ points, step, to }, now, most = 5) {
   const totals = sumCodes(points), named = totals.slice(0, most).map(([code]) => code);
-  const end = Date.parse(to) / 1000, all = new Map(named.map((c) => [c, []]));
+  const end = Math.min(Date.parse(to) / 1000, now), all = new Map(named.map((c) => [c, []]));
   if (totals.length > most) all.set("other", []);
   const times = [];
   for (const p of points) {

@@ -5,11 +5,11 @@ import { h, list, put, say } from "./dom.js";
 import { sorted, total } from "./figures.js";
 import * as f from "./format.js";
 import { card, heads, scroller, shareOf } from "./parts.js";
-import { asked, kept, link } from "./place.js";
+import { asked, kept, link, trendStep } from "./place.js";
 import { spark } from "./spark.js";
 import { t } from "./texts.js";
 
-const mostTrends = 40, trendPoints = 48, trendAge = 60_000; // curves; their steps; milliseconds
+const mostTrends = 40, trendAge = 60_000; // curves; milliseconds
 
 const failedOf = (r) => r.count - r.success;
 const values = { name: (r) => r.interface, count: (r) => r.count, success: (r) => r.count ? r.success / r.count : 2,
@@ -125,8 +125,7 @@ export class ModuleTable {
   async trend() {
     if (this.loading) return;
     this.loading = true;
-    const span = this.range.to - this.range.from, least = Date.now() / 1000 - this.range.from > 86000 ? 300 : 60;
-    const step = Math.max(least, Math.ceil(span / trendPoints / least) * least);
+    const step = trendStep(this.range);
     try {
       for (const r of this.rows.slice(0, mostTrends)) {
         const key = `i ${r.module}\n${r.interface}`;

@@ -1,6 +1,6 @@
 // The overview: the gateway now, and all modules in a time.
 
-import { Feed, get } from "./api.js";
+import { Feed, get, now } from "./api.js";
 import { Curves } from "./curves.js";
 import { h } from "./dom.js";
 import { total } from "./figures.js";
@@ -12,7 +12,7 @@ import { asked, kept, link, rangeOf, refreshOf } from "./place.js";
 import { t } from "./texts.js";
 
 export function open(root, place) {
-  const range = rangeOf(place.query, Date.now() / 1000);
+  const range = rangeOf(place.query, now());
   const clients = tile(t.clients, { curve: true }), into = tile(t.messagesIn, { curve: true }),
     out = tile(t.messagesOut, { curve: true }), workers = tile(t.workers, {}),
     availability = tile(t.availability, { href: link({ page: "failures", query: kept(place.query) }) }),

@@ -29,7 +29,7 @@ export function empty(title, what, ...more) {
 
 // trouble says that something cannot be shown, for an error of the API.
 export function trouble(error) {
-  if (error.absent) return empty(t.noStats, t.noStatsWhat);
+  if (error.absent) return empty(t.noStats, `${t.noStatsWhat} ${t.saidBy(error.message)}`);
   return empty(t.failedLoad, error.away ? t.noAnswer : error.message);
 }
 

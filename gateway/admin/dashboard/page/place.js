@@ -55,14 +55,12 @@ export function rangeOf(query, now) {
 export const asked = ({ from, to, preset }) => preset ? { from: preset } :
   { from: String(Math.floor(from)), to: String(Math.ceil(to)) };
 
-const steps = [60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+// coarse reports whether the steps of a curve are more than five minutes: the gateway chooses them
+// so that there are at most 300.
+export const coarse = ({ from, to }) => to - from > 300 * 300;
 
-// stepOf returns the step of a curve, in seconds: at most 400 points. The gateway has minutes for a
-// day, and steps of five minutes for what is older.
-export function stepOf({ from, to }, now) {
-  const least = now - from > 86000 ? 300 : 60;
-  return steps.find((s) => s >= least && (to - from) / s <= 400) ?? 86400;
-}
+// trendStep returns the step of a small curve in seconds, or undefined if the gateway's own will do.
+export const trendStep = ({ from, to }) => to - from > 4 * 3600 ? Math.ceil((to - from) / 48 / 300) * 300 : undefined;
 
 // refreshOf returns how long the figures of a time stay as they are, in milliseconds: 0 for ever.
 export function refreshOf({ from, to, preset }) {

@@ -1,5 +1,6 @@
 // The choice of the time that a page shows.
 
+import { now } from "./api.js";
 import { h, icon, put, say } from "./dom.js";
 import * as f from "./format.js";
 import { link, presets, rangeOf } from "./place.js";
@@ -31,7 +32,7 @@ export class Range {
   // set shows the time of a place.
   set(place) {
     this.place = place;
-    this.range = rangeOf(place.query, Date.now() / 1000);
+    this.range = rangeOf(place.query, now());
     const query = Object.fromEntries(Object.entries(place.query).filter(([k]) => !["from", "to", "cursor"].includes(k)));
     for (const a of this.links) {
       const preset = a.dataset.preset;
@@ -45,7 +46,7 @@ export class Range {
   }
 
   opened() {
-    const { from, to } = rangeOf(this.place.query, Date.now() / 1000);
+    const { from, to } = rangeOf(this.place.query, now());
     this.from.value = local(from);
     this.to.value = local(to);
     say(this.error, "");

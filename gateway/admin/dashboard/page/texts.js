@@ -76,7 +76,8 @@ export const t = {
 
   // Nothing to see.
   noStats: "This gateway keeps no statistics",
-  noStatsWhat: "It keeps them in a file when it is started with --data DIR. With --stats-to URL it sends them to another one, whose dashboard shows them.",
+  noStatsWhat: "It keeps them when it is started with --data DIR. With --stats-to URL it sends them to another one, whose dashboard shows them.",
+  saidBy: (detail) => `(${detail})`,
   empty: "No calls yet", emptyWhat: "Nothing was called in this time. Handlers of workers record themselves; programs use package worker/stat.",
   failedLoad: "This cannot be shown", retry: "Try again",
 
@@ -84,10 +85,11 @@ export const t = {
   failureLog: "Failure log", search: "Search", anyModule: "All modules", anyInterface: "All interfaces",
   address: "Address", text: "Text", node: "Node", when: "When", codeField: "Code", textHint: "part of the text",
   addressHint: "address", codeHint: "code", clear: "Clear", older: "Older", newest: "Newest",
+  noneYet: "Nothing yet", noneYetWhat: "The search has looked at a part of the log. Older goes on with it.",
   noneFound: "No failure matches", noneFoundWhat: "Choose a longer time, or clear the filters.",
   overTime: "Failures over time", notNarrowed: "not narrowed by address and text",
   onlyCode: "Only this code", onlyAddress: "Only this address", onlyInterface: "Only this interface", around: "5 minutes around it", curvesOf: "Curves of the interface",
-  lost: (n) => `${plural(n, "failure was", "failures were")} not kept, because there were too many. They are counted.`,
+  lost: (n) => `${plural(n, "failure is", "failures are")} not in the log, because there were too many. They are counted all the same.`,
   shownOf: (n) => `${plural(n, "failure", "failures")} on this page`, details: "Details",
 
   // Live.
