@@ -219,4 +219,7 @@ var singles = []single{
 		"credit: the time of links and handlers.", nil},
 	{"sluice_admin_auth_failures_total", "counter", "Requests to the admin listener without a valid token.", nil},
 	{"sluice_admin_scope_failures_total", "counter", "Requests that their token does not allow.", nil},
+	{"sluice_admin_sessions", "gauge", "Sessions of the dashboard.", nil},
+	{"sluice_admin_sessions_evicted_total", "counter",
+		"Sessions of the dashboard that have ended because there were too many.", nil},
 }
