@@ -2,6 +2,7 @@ package admin
 
 import (
 	"crypto/sha256"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -25,13 +26,20 @@ type Session struct {
 	Scopes   []scope `json:"scopes,omitempty"`
 }
 
+// logins answers the requests about sessions.
+type logins struct {
+	guard *guard
+	audit *slog.Logger
+}
+
 // sessionOf describes a caller that is logged in.
 func sessionOf(c caller) Session {
 	return Session{Login: "done", Operator: c.name, Scopes: c.grant.scopes}
 }
 
 // bySession returns the caller whose session the cookie of a request names. ok is false if there is
-// no such session, or its token is not in the file any more. refused is why a session is not enough.
+// no such session, or its token is not in the file any more. refused is why the session is not
+// enough for the request.
 func (g *guard) bySession(r *http.Request) (c caller, ok bool, refused *problem) {
 	value := g.sessions.valueOf(r)
 	if value == "" {
@@ -50,15 +58,15 @@ func (g *guard) bySession(r *http.Request) (c caller, ok bool, refused *problem)
 		return caller{}, false, refuse(http.StatusForbidden, "a page of another origin cannot use a session")
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get(writeHeader) == "" {
-		return caller{}, false, refuse(http.StatusForbidden, "a request of a session that changes something needs the header %s",
-			writeHeader)
+		return caller{}, false, refuse(http.StatusForbidden,
+			"a request of a session that changes something needs the header %s", writeHeader)
 	}
 	return c, true, nil
 }
 
-// login answers POST /login: with a session for a token that may read.
-func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
-	g := s.guard
+// begin answers POST /login: with a session for a token that may read.
+func (l *logins) begin(w http.ResponseWriter, r *http.Request) (any, error) {
+	g := l.guard
 	if refused := g.mayAsk(r); refused != nil {
 		return nil, refused
 	}
@@ -71,12 +79,12 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 		w.Header().Set("Retry-After", "10")
 		return nil, refuse(http.StatusTooManyRequests, "too many requests without a valid token from %v", from)
 	}
-	var l Login
+	var body Login
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
-	if err := read(w, r, &l); err != nil {
+	if err := read(w, r, &body); err != nil {
 		return nil, err
 	}
-	hash := sha256.Sum256([]byte(l.Token))
+	hash := sha256.Sum256([]byte(body.Token))
 	c, ok := g.tokens.byHash(hash)
 	if !ok {
 		g.noteFailure(r)
@@ -89,38 +97,38 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	g.sessions.end(g.sessions.valueOf(r))
 	g.sessions.set(w, r, g.sessions.begin(hash, time.Now()))
-	s.cfg.Audit.Info("admin login", "addr", r.RemoteAddr, "operator", c.name)
+	l.audit.Info("admin login", "addr", r.RemoteAddr, "operator", c.name)
 	return sessionOf(c), nil
 }
 
-// logout answers POST /logout. It ends the session of the cookie.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) (any, error) {
-	if refused := s.guard.mayAsk(r); refused != nil {
+// end answers POST /logout. It ends the session of the cookie.
+func (l *logins) end(w http.ResponseWriter, r *http.Request) (any, error) {
+	if refused := l.guard.mayAsk(r); refused != nil {
 		return nil, refused
 	}
-	if s.guard.tokens != nil {
-		c, ok, refused := s.guard.bySession(r)
+	if l.guard.tokens != nil {
+		c, ok, refused := l.guard.bySession(r)
 		if refused != nil {
 			return nil, refused
 		}
 		if ok {
-			s.cfg.Audit.Info("admin logout", "addr", r.RemoteAddr, "operator", c.name)
+			l.audit.Info("admin logout", "addr", r.RemoteAddr, "operator", c.name)
 		}
-		s.guard.sessions.end(s.guard.sessions.valueOf(r))
-		s.guard.sessions.set(w, r, "")
+		l.guard.sessions.end(l.guard.sessions.valueOf(r))
+		l.guard.sessions.set(w, r, "")
 	}
 	return Session{Login: "needed"}, nil
 }
 
 // session answers GET /session, which everybody may ask.
-func (s *Server) session(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if refused := s.guard.mayAsk(r); refused != nil {
+func (l *logins) session(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if refused := l.guard.mayAsk(r); refused != nil {
 		return nil, refused
 	}
-	if s.guard.tokens == nil {
+	if l.guard.tokens == nil {
 		return Session{Login: "none", Scopes: full().scopes}, nil
 	}
-	c, ok, refused := s.guard.bySession(r)
+	c, ok, refused := l.guard.bySession(r)
 	if refused != nil {
 		return nil, refused
 	}

@@ -61,7 +61,14 @@ func (f *fixture) logIn(token string) (cookie string) {
 	return cookie
 }
 
-// The page may ask everybody whether a login is needed. A session may do what its token may do, and
+// setLevel changes the level of the log with a session, as the page does.
+func (f *fixture) setLevel(cookie string) (int, string) {
+	f.t.Helper()
+	status, _, body := f.as(cookie, "PUT", "/api/v1/log-level", `{"level":"debug"}`, "X-Sluice-CSRF", "1")
+	return status, body
+}
+
+// Everybody may ask whether a login is needed. A session may do what its token may do, and
 // the log names its operator.
 func TestLogin(t *testing.T) {
 	t.Parallel()
@@ -73,13 +80,14 @@ func TestLogin(t *testing.T) {
 	if strings.Contains(cookie, secret) {
 		t.Error("the cookie contains the token")
 	}
-	if _, _, body := f.as(cookie, "GET", "/session", ""); body != `{"login":"done","operator":"ops","scopes":["operate"]}`+"\n" {
+	const done = `{"login":"done","operator":"ops","scopes":["operate"]}` + "\n"
+	if _, _, body := f.as(cookie, "GET", "/session", ""); body != done {
 		t.Errorf("GET /session: %s", body)
 	}
 	if status, _, body := f.as(cookie, "GET", "/api/v1/status", ""); status != http.StatusOK {
 		t.Errorf("GET status: %d %s", status, body)
 	}
-	if status, _, body := f.as(cookie, "PUT", "/api/v1/log-level", `{"level":"debug"}`, "X-Sluice-CSRF", "1"); status != http.StatusOK {
+	if status, body := f.setLevel(cookie); status != http.StatusOK {
 		t.Errorf("PUT log-level: %d %s", status, body)
 	}
 	wait(t, "the log", func() bool {
@@ -105,7 +113,8 @@ func TestLoginNeedsAScope(t *testing.T) {
 	cookie := f.logIn(viewerToken)
 	var session admin.Session
 	_, _, body := f.as(cookie, "GET", "/session", "")
-	if err := json.Unmarshal([]byte(body), &session); err != nil || session.Operator != "viewer" || len(session.Scopes) != 1 {
+	err := json.Unmarshal([]byte(body), &session)
+	if err != nil || session.Operator != "viewer" || len(session.Scopes) != 1 {
 		t.Errorf("%s: %v", body, err)
 	}
 	for path, want := range map[string]int{"/api/v1/workers": 200, "/metrics": 200, "/debug/pprof/": 403} {
@@ -113,11 +122,11 @@ func TestLoginNeedsAScope(t *testing.T) {
 			t.Errorf("GET %s of a viewer: %d", path, status)
 		}
 	}
-	status, _, _ := f.as(cookie, "PUT", "/api/v1/log-level", `{"level":"debug"}`, "X-Sluice-CSRF", "1")
-	if status != http.StatusForbidden {
+	if status, _ := f.setLevel(cookie); status != http.StatusForbidden {
 		t.Errorf("a viewer changes the level of the log: %d", status)
 	}
-	for _, body := range []string{`{"token":1}`, `{"token":"a","more":1}`, `{"token":"` + strings.Repeat("x", 5000) + `"}`, "{"} {
+	long := `{"token":"` + strings.Repeat("x", 5000) + `"}`
+	for _, body := range []string{`{"token":1}`, `{"token":"a","more":1}`, long, "{"} {
 		if status, _, _ := f.as("", "POST", "/login", body); status < 400 || status >= 500 {
 			t.Errorf("%.30s: %d", body, status)
 		}
@@ -192,7 +201,7 @@ func TestSessionsFollowTheirToken(t *testing.T) {
 		status, _, _ := f.as(viewer, "GET", "/api/v1/status", "")
 		return status == http.StatusUnauthorized
 	})
-	if status, _, _ := f.as(ops, "PUT", "/api/v1/log-level", `{"level":"debug"}`, "X-Sluice-CSRF", "1"); status != http.StatusForbidden {
+	if status, _ := f.setLevel(ops); status != http.StatusForbidden {
 		t.Errorf("a token that may only read now changes the level of the log: %d", status)
 	}
 	writeFile(t, tokenFile, "viewer "+viewerToken+" read\n#\n")
@@ -263,8 +272,8 @@ func TestThePageIsServed(t *testing.T) {
 		t.Fatalf("GET /: %d %.200s", status, body)
 	}
 	policy := header.Get("Content-Security-Policy")
-	for _, part := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'",
-		"form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
+	for _, part := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';",
+		"frame-ancestors 'none'", "form-action 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
 		if !strings.Contains(policy, part) {
 			t.Errorf("the policy has no %s: %s", part, policy)
 		}
@@ -272,8 +281,8 @@ func TestThePageIsServed(t *testing.T) {
 	if strings.Contains(policy, "unsafe") {
 		t.Errorf("the policy is %s", policy)
 	}
-	for path, want := range map[string]int{"/dashboard/x/dashboard.js": 200, "/dashboard/x/nothing.js": 404, "/dashboard/": 401,
-		"/dashboard/x/y/z": 401, "/dashboard.js": 401} {
+	for path, want := range map[string]int{"/dashboard/x/dashboard.js": 200, "/dashboard/x/nothing.js": 404,
+		"/dashboard/": 401, "/dashboard/x/y/z": 401, "/dashboard.js": 401} {
 		if status, _, _ := f.as("", "GET", path, ""); status != want {
 			t.Errorf("GET %s: %d, want %d", path, status, want)
 		}

@@ -37,9 +37,10 @@ func newHandler(s *Server) (http.Handler, error) {
 	page := dashboard.Handler()
 	all.Handle("GET /{$}", page)
 	all.Handle("GET /dashboard/{version}/{file}", page)
-	all.Handle("GET /session", plain(s.session))
-	all.Handle("POST /login", plain(s.login))
-	all.Handle("POST /logout", plain(s.logout))
+	l := &logins{s.guard, s.cfg.Audit}
+	all.Handle("GET /session", plain(l.session))
+	all.Handle("POST /login", plain(l.begin))
+	all.Handle("POST /logout", plain(l.end))
 	all.Handle("/", s.guard.wrap(plainErrors(guarded)))
 	return all, nil
 }

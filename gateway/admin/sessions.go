@@ -23,7 +23,8 @@ type session struct {
 	since, used time.Time         // of the login and the last request
 }
 
-// sessions are those of the dashboard. They are in memory only, by the hash of their cookie's value.
+// sessions are those of the dashboard. They are in memory only, by the hash of their cookies'
+// values.
 type sessions struct {
 	// Static.
 	cookie string // its name. Browsers do not keep cookies apart by port, so it has the port

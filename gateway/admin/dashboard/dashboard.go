@@ -28,8 +28,8 @@ var assets = sync.OnceValue(func() *webpage.Page {
 	return p
 })
 
-// Handler serves the page: index.html at /, and its files below /dashboard/. None of them is secret.
-// All addresses in the page are relative, so a proxy may serve it under any path.
+// Handler serves the page: index.html at /, and its files below /dashboard/. None of them is
+// secret. All addresses in the page are relative, so a proxy may serve it under any path.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { assets().Serve(w, r, nil) })
 }

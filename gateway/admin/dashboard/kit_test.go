@@ -45,7 +45,8 @@ type fixture struct {
 	keeper    *keep.Keeper
 	drained   atomic.Bool
 	log       *logText
-	stop      func() // ends the admin listener only
+	cfg       admin.Config
+	stop      func() // ends the admin listener
 }
 
 var business = worker.Handler{
@@ -88,25 +89,11 @@ func start(t *testing.T, change func(*admin.Config)) *fixture {
 	if change != nil {
 		change(&cfg)
 	}
-	server, err := admin.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
+	f.cfg = cfg
 	all.Go(func() { _ = g.Run(ctx) })
-	all.Go(func() {
-		defer close(ended)
-		if err := server.Run(running); err != nil {
-			t.Error(err)
-		}
-	})
-	f.stop = func() {
-		stop()
-		<-ended
-	}
+	f.serve()
 	<-g.Ready()
-	f.url, f.text = "http://"+server.Addr()+"/", strings.TrimPrefix(g.Addrs()[0], "text://")
+	f.text = strings.TrimPrefix(g.Addrs()[0], "text://")
 	for _, name := range []string{"chat", "orders"} {
 		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Name: name, Logger: log}, business)
 		if err != nil {
@@ -116,6 +103,29 @@ func start(t *testing.T, change func(*admin.Config)) *fixture {
 	}
 	f.wait("the workers", func() bool { return g.Stats().Workers == 2 })
 	return f
+}
+
+// serve starts the admin listener, at the address that it had before if it had one. stop ends it.
+func (f *fixture) serve() {
+	f.t.Helper()
+	server, err := admin.New(f.cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.cfg.Addr, f.url = server.Addr(), "http://"+server.Addr()+"/"
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Run(ctx); err != nil {
+			f.t.Error(err)
+		}
+	}()
+	f.stop = func() {
+		cancel()
+		<-ended
+	}
+	f.t.Cleanup(f.stop)
 }
 
 func (f *fixture) writeTokens(lines string) {

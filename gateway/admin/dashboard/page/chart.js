@@ -92,7 +92,7 @@ export class Chart {
       ],
       hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
     }, this.data, this.canvas);
-    this.plot.over.addEventListener("click", () => this.clicked());
+    this.plot.over.addEventListener("click", (e) => this.clicked(e));
     this.plot.over.addEventListener("mouseleave", () => this.write(-1));
   }
 
@@ -159,12 +159,13 @@ export class Chart {
     }
   }
 
-  clicked() {
-    if (this.dragged || this.at < 0) {
+  clicked(e) {
+    if (this.dragged) {
       this.dragged = false;
       return;
     }
-    this.open(this.times[this.at], this.times[this.at] + this.step);
+    const i = this.plot.posToIdx(e.clientX - this.plot.over.getBoundingClientRect().left);
+    if (i >= 0 && i < this.times.length) this.open(this.times[i], this.times[i] + this.step);
   }
 
   selected(u) {

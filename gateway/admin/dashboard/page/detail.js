@@ -65,12 +65,12 @@ export function open(root, place) {
     if (!curves) start();
     table?.set(rows);
     list(codeRows, codes.slice(0, 12), ([code]) => code, ([code]) => {
-      const bar = h("i"), name = h("span.name", {}, codeLink(code, { ...query, ...of })), number = h("span.number"), part = h("span.part");
-      return Object.assign(h("li", {}, name, h("span.bar", {}, bar), number, part), { bar, number, part });
+      const bar = h("i"), name = h("span.name", {}, codeLink(code, { ...query, ...of })), number = h("span.number"), rest = h("span.part");
+      return Object.assign(h("li", {}, name, h("span.bar", {}, bar), number, rest), { bar, number, rest });
     }, (e, [, n]) => {
       e.bar.style.width = Math.max(100 * n / codes[0][1], 1) + "%";
       say(e.number, f.whole(n));
-      say(e.part, f.share(n, bad));
+      say(e.rest, f.share(n, bad));
     });
     noCodes.hidden = codes.length > 0;
     put(byCode, "data-codes", codes.length);
