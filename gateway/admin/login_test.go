@@ -253,7 +253,7 @@ func TestNoLogin(t *testing.T) {
 	if status, _, _ := f.as("", "POST", "/logout", "", "X-Sluice-CSRF", "1"); status != http.StatusOK {
 		t.Errorf("POST /logout: %d", status)
 	}
-	r, err := http.NewRequest("GET", f.url+"/session", nil)
+	r, err := http.NewRequest(http.MethodGet, f.url+"/session", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestSessionCookies(t *testing.T) {
 		{true, "", "__Host-sluice-9090=value; Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=Strict", "Domain"},
 	} {
 		s := newSessions(&net.TCPAddr{Port: 9090}, c.secure)
-		r := httptest.NewRequest("POST", "/login", nil)
+		r := httptest.NewRequest(http.MethodPost, "/login", nil)
 		r.Header.Set("X-Forwarded-Proto", c.forwarded)
 		w := httptest.NewRecorder()
 		s.set(w, r, "value")

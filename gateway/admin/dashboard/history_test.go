@@ -49,7 +49,9 @@ func newSender(t *testing.T, k *keep.Keeper) *sender {
 // send gives a report of a minute. It does not wait: done does.
 func (s *sender) send(at time.Time, node string, rows []stats.Row, failures []stats.Failure) {
 	s.seq++
-	r := &stats.Report{Source: s.source, Seq: s.seq, Node: node, From: at, To: at.Add(time.Minute), Rows: rows, Failures: failures}
+	r := &stats.Report{
+		Source: s.source, Seq: s.seq, Node: node, From: at, To: at.Add(time.Minute), Rows: rows, Failures: failures,
+	}
 	s.all.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -62,7 +64,9 @@ func (s *sender) send(at time.Time, node string, rows []stats.Row, failures []st
 func (s *sender) done() { s.all.Wait() }
 
 // rowOf makes a row of count calls, of which the given ones failed, by code.
-func rowOf(module, iface string, count uint64, failed map[uint32]uint64, median time.Duration, spread float64) stats.Row {
+func rowOf(
+	module, iface string, count uint64, failed map[uint32]uint64, median time.Duration, spread float64,
+) stats.Row {
 	r := stats.Row{Module: module, Interface: iface, Count: count, Success: count}
 	for code, n := range failed {
 		r.Fail(code, n)
@@ -88,7 +92,8 @@ func texts() map[uint32]string {
 	return map[uint32]string{
 		1:    "payment provider: no answer within 3 s",
 		4290: "order 81723: the stock has changed",
-		500:  "panic: index out of range [3] with length 3\n\ngoroutine 88 [running]:\nmain.place(...)\n\torders/place.go:71 +0x1d4",
+		500: "panic: index out of range [3] with length 3\n\ngoroutine 88 [running]:\n" +
+			"main.place(...)\n\torders/place.go:71 +0x1d4",
 	}
 }
 
@@ -118,9 +123,11 @@ func remember(t *testing.T, k *keep.Keeper, now time.Time) {
 			rows = append(rows, rowOf(l.module, l.iface, count, failed, time.Duration(float64(l.median)*slow), 0.75))
 			for code, n := range failed {
 				for i := range n {
-					failures = append(failures, stats.Failure{Time: at.Add(time.Duration(random.IntN(60_000)) * time.Millisecond),
+					failures = append(failures, stats.Failure{
+						Time:   at.Add(time.Duration(random.IntN(60_000)) * time.Millisecond),
 						Module: l.module, Interface: l.iface, Code: code, Text: texts()[code],
-						Addr: fmt.Sprintf("192.0.2.%d:%d", 10+(ago+int(i)*7)%200, 40000+random.IntN(20000))})
+						Addr: fmt.Sprintf("192.0.2.%d:%d", 10+(ago+int(i)*7)%200, 40000+random.IntN(20000)),
+					})
 				}
 			}
 		}

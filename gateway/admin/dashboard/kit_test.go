@@ -148,7 +148,7 @@ func (f *fixture) wait(what string, ok func() bool) {
 }
 
 // dial connects a client that joins groups.
-func (f *fixture) dial(groups ...string) net.Conn {
+func (f *fixture) dial(groups ...string) {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", f.text)
 	if err != nil {
@@ -162,7 +162,6 @@ func (f *fixture) dial(groups ...string) net.Conn {
 			f.t.Fatal(err)
 		}
 	}
-	return conn
 }
 
 // logText collects a log.
