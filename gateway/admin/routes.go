@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/seed-7410fe32/sluice/gateway/admin/dashboard"
 )
 
 // maxScrapes is how many scrapes of /metrics are answered at the same time.
@@ -34,6 +36,13 @@ func newHandler(s *Server) (http.Handler, error) {
 	all.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		probe(w, s.cfg.Gateway.Readiness())
 	})
+	page := dashboard.Handler()
+	all.Handle("GET /{$}", page)
+	all.Handle("GET /dashboard/{version}/{file}", page)
+	l := &logins{s.guard, s.cfg.Audit}
+	all.Handle("GET /session", plain(l.session))
+	all.Handle("POST /login", plain(l.begin))
+	all.Handle("POST /logout", plain(l.end))
 	all.Handle("/", s.guard.wrap(plainErrors(guarded)))
 	return all, nil
 }
@@ -48,6 +57,15 @@ func probe(w http.ResponseWriter, err error) {
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
+}
+
+// plain returns a handler for a request that needs no token.
+func plain(o operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		o.ServeHTTP(w, r)
+	})
 }
 
 // operation answers a request of the API: with a value for JSON, or an error.
