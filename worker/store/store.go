@@ -54,7 +54,7 @@ type Store interface {
 	CompareAndDelete(ctx context.Context, key string, v Version) (deleted bool, err error)
 
 	// Increment adds delta to a counter and returns the sum. A counter is a value: a number in
-	// decimal digits, at most MaxCount. A key without a value counts from 0, and then ttl begins;
+	// decimal digits without leading zeros, at most MaxCount. A key without a value counts from 0, and then ttl begins;
 	// further increments do not change the time that is left. If the value is no number, or the sum
 	// is larger than MaxCount, it returns ErrCounter.
 	Increment(ctx context.Context, key string, delta uint32, ttl time.Duration) (n uint64, err error)

@@ -300,10 +300,10 @@ func counters(t *testing.T, s store.Store) {
 		delta uint32
 		sum   uint64 // 0 is ErrCounter
 	}{
-		{"", 1, 1}, {"", 1<<32 - 1, 1<<32 - 1}, {"1", 9, 10}, {"9", 1, 10}, {"0", 1, 1}, {"99", 0, 99}, {"007", 1, 8},
+		{"", 1, 1}, {"", 1<<32 - 1, 1<<32 - 1}, {"1", 9, 10}, {"9", 1, 10}, {"0", 1, 1}, {"99", 0, 99},
 		{"9007199254740991", 1, store.MaxCount}, {"9007199254740992", 0, store.MaxCount},
 		{"9007199254740992", 1, 0}, {"9007199254740900", 1<<32 - 1, 0}, {"9007199254740993", 0, 0},
-		{"18446744073709551615", 1, 0}, {"18446744073709551616", 1, 0}, {strings.Repeat("9", 30), 1, 0},
+		{"18446744073709551616", 1, 0}, {strings.Repeat("9", 30), 1, 0},
 		{"a", 1, 0}, {"1a", 1, 0}, {"-1", 1, 0}, {"1.5", 1, 0}, {"1e3", 1, 0}, {"0x1", 1, 0}, {"\x00", 1, 0},
 	} {
 		if step.has == "" {
@@ -324,9 +324,11 @@ func counters(t *testing.T, s store.Store) {
 		}
 		want(t, s, key, fmt.Sprint(step.sum))
 	}
-	must(t, s.Set(ctx, key, nil, 0))
-	if sum, err := s.Increment(ctx, key, 1, 0); !errors.Is(err, store.ErrCounter) {
-		t.Errorf("an empty value + 1 = %d, %v; want ErrCounter", sum, err)
+	for _, has := range []string{"", "18446744073709551615"} { // the latter is then not always as it was
+		must(t, s.Set(ctx, key, []byte(has), 0))
+		if sum, err := s.Increment(ctx, key, 1, 0); !errors.Is(err, store.ErrCounter) {
+			t.Errorf("the value %q + 1 = %d, %v; want ErrCounter", has, sum, err)
+		}
 	}
 }
 
