@@ -93,7 +93,12 @@ func (h *chat) adopt(ctx context.Context, c worker.Call, _ worker.Takeover) erro
 // It is not an error of the handler.
 func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) error {
 	if !h.limits.allowed(ctx, c) {
-		answer(c, refOf(m.Data), slowDown("too many requests"))
+		refused := peek(m.Data)
+		e := slowDown("too many requests")
+		if refused.Type == "leave" {
+			e.Room = refused.Room // the client leaves it later
+		}
+		answer(c, refused.Ref, e)
 		return nil
 	}
 	req, err := parse(m.Data)

@@ -71,10 +71,9 @@ func TestPageReplies(t *testing.T) {
 	run(t, ada, shows("#talk .reference", "psst"))
 }
 
-// TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
-func TestPagePages(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
+// talkers are 20 people who say 8 things each in the lobby.
+func talkers(t *testing.T, s *server) {
+	t.Helper()
 	for i := range 20 {
 		c := dialText(t, s.text)
 		c.send(fmt.Sprintf("/login talker%d", i), "/join lobby")
@@ -83,6 +82,13 @@ func TestPagePages(t *testing.T) {
 			c.expect("message")
 		}
 	}
+}
+
+// TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
+func TestPagePages(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	talkers(t, s)
 	ada := browsertest.Open(t, 1280, 700)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"))
 	count := func(n int) step { return until(`document.querySelectorAll("#talk .message").length >= %d`, n) }

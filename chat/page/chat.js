@@ -91,6 +91,7 @@ const handlers = {
     now({ type: "block", uid, off: state.blocked.has(uid) });
   },
   refresh() { request({ type: "rooms", ref: QUIET }); },
+  older: session.older,
 };
 view.start(state, handlers);
 search.start(state, handlers);

@@ -97,7 +97,7 @@ const on = {
     const c = of(e);
     if (!c) return;
     c.set(new Map(e.users?.map((name, i) => [e.uids?.[i] ?? name, name])));
-    if (e.ref === OPEN || !state.current && !state.absent) {
+    if (e.ref === OPEN && state.opening || !state.current && !state.absent) {
       search.joined();
       session.arrived(c);
     }
@@ -193,6 +193,7 @@ const on = {
   error(e) {
     if (state.outbox.refused(e)) return changed("talk", "lists");
     if (session.askAgain(e)) return;
+    if (e.ref === LEAVE && e.code === "slow_down" && e.room) return void setTimeout(leaveAgain, 1500, e.room);
     if (e.ref === QUIET || e.ref === LEAVE) return;
     if (e.ref === OPEN) return refused(e);
     if (e.ref === REJOIN && e.code === "slow_down") return session.rejoinLater();
@@ -231,6 +232,11 @@ function pageOf(c, e) {
     session.readSoon(c);
   }
   changed("lists", "talk");
+}
+
+// leaveAgain leaves a room for which that was refused as too fast, unless the user has come back.
+function leaveAgain(room) {
+  if (state.left.has(key("room", written(room)))) request({ type: "leave", room, ref: LEAVE });
 }
 
 // refused handles the refusal of a join that was to show the room.

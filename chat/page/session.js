@@ -214,6 +214,7 @@ export function show(c, replace) {
 }
 
 export function open(k) {
+  state.opening = null; // a room whose answer comes later does not take its place
   show(state.conversations.get(k), false);
   view.opened();
   remember();
@@ -317,7 +318,6 @@ export function gone(c) {
 
 // arrived shows a room that was joined to be shown.
 export function arrived(c) {
-  state.opening = null;
   view.joined(c.name);
   open(c.key);
 }

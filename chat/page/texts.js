@@ -114,7 +114,8 @@ export const t = {
   arrivedAfterAll: "The message that you took back into the box has arrived after all.",
 
   // Search, rooms and shortcuts.
-  searchIn: "Search in this conversation", found: (i, n) => n === 0 ? "Nothing found" : `${count(i)} of ${count(n)}`,
+  searchIn: "Search in this conversation", searching: "Looking in older messages …",
+  found: (i, n) => n === 0 ? "Nothing found" : `${count(i)} of ${count(n)}`,
   previous: "Previous", next: "Next",
   findRoom: "Find or name a room", openNew: (room) => `Open # ${room}`, noRooms: "There are no rooms with such a name.",
   roomsPartial: "This list may not be complete.", joinedAlready: "joined",

@@ -218,4 +218,5 @@ var singles = []single{
 	{"sluice_message_handling_seconds", "histogram", "The same without messages that waited for a worker or its " +
 		"credit: the time of links and handlers.", nil},
 	{"sluice_admin_auth_failures_total", "counter", "Requests to the admin listener without a valid token.", nil},
+	{"sluice_admin_scope_failures_total", "counter", "Requests that their token does not allow.", nil},
 }

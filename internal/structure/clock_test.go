@@ -23,6 +23,7 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"gateway/peerkeeper.go":     {"Unix"},                   // a deadline in the past, to end a hello
 		"gateway/refresh.go":        {"Unix"},                   // when a token expires, for its client
 		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
+		"internal/stats/report.go":  {"UnixMilli", "UnixMilli"}, // when calls were, for people
 		"worker/gateway.go":         {"Unix"},                   // a deadline in the past, to end a hello
 	}
 	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse",
