@@ -15,15 +15,16 @@ import (
 var ErrHistory = errors.New("store: not a history")
 
 // History keeps the newest items of many lists, such as the last messages of each room. Each list
-// is one value of the Store, so an Append reads and writes the whole list. It writes only what it has
-// read if nobody has changed it since (Update). So Appends of any goroutines and workers lose
+// is one value of the Store, so an Append reads and writes the whole list. It writes only what it
+// has read if nobody has changed it since (Update). So Appends of any goroutines and workers lose
 // nothing, and an item is in the list once for each Append that returned nil. After ErrUnavailable
 // the item may be in the list or not. Negative numbers are an error of Append.
 type History struct {
 	Store Store
 	Keep  int // items of a list. Defaults to 100.
 	// MaxBytes bounds the size of a list. Each item takes its own size and one to three bytes.
-	// Defaults to 32 KiB. If the Store accepts less for a value (Store.MaxValue), that is the bound.
+	// Defaults to 32 KiB. If the Store accepts less for a value (Store.MaxValue), that is the
+	// bound.
 	MaxBytes int
 	// TTL is how long a list is available after its last Append. Zero means the longest time of the
 	// Store.

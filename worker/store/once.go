@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/backoff"
 )
 
-// ErrRunning is returned by Once while another call with the same key runs, or has not ended because
-// its worker died.
+// ErrRunning is returned by Once while another call with the same key runs, or has not ended
+// because its worker died.
 var ErrRunning = errors.New("store: another call with this key has not ended")
 
 const (
@@ -42,13 +42,13 @@ const (
 //     ErrRunning.
 //   - If a worker dies in do, the key stays for OnceTime. Once returns ErrRunning meanwhile, and
 //     nobody knows whether the effect has happened. After that time Once calls do again.
-//   - If the store is away before do, do is not called (ErrUnavailable). If it is away after do, the
-//     error says that the effect could not be recorded, and done is true.
+//   - If the store is away before do, do is not called (ErrUnavailable). If it is away after do,
+//     the error says that the effect could not be recorded, and done is true.
 //
-// So within OnceTime the effect happens at most once. It happens again if the store forgets the key:
-// a Memory does not know what other processes have done, Redis may lose its last second, memcached
-// evicts. An effect that must never happen twice, such as a payment, must pass the key on as an
-// idempotency key to the service that carries it out.
+// So within OnceTime the effect happens at most once. It happens again if the store forgets the
+// key: a Memory does not know what other processes have done, Redis may lose its last second,
+// memcached evicts. An effect that must never happen twice, such as a payment, must pass the key on
+// as an idempotency key to the service that carries it out.
 func Once(ctx context.Context, s Store, key string, do func() error) (done bool, err error) {
 	claim := []byte(running + rand.Text())
 	if mine, err := take(ctx, s, key, claim); !mine || err != nil {

@@ -23,8 +23,8 @@ import (
 // Any goroutine may call the methods.
 //
 // A ttl says how long a value is available after it was set: at least that long, unless the store
-// needs the room, and at most two seconds longer. Zero means the longest time of the driver, the TTL
-// of its Config. A ttl that is longer than that is shortened to it.
+// needs the room, and at most two seconds longer. Zero means the longest time of the driver, the
+// TTL of its Config. A ttl that is longer than that is shortened to it.
 //
 // A method waits for a server no longer than the Timeout of its driver's Config, and returns when
 // ctx ends. Its error is then ctx.Err() or ErrUnavailable. After each of these a change may have
@@ -43,8 +43,8 @@ type Store interface {
 	SetMany(ctx context.Context, values map[string][]byte, ttl time.Duration) error
 	// Add sets the value of key if it has none, and reports whether it did.
 	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error)
-	// CompareAndSet sets the value of key if it still has the version that Get has returned, 0 if it
-	// had no value, and reports whether it did. Update is a loop of Get and CompareAndSet.
+	// CompareAndSet sets the value of key if it still has the version that Get has returned, 0 if
+	// it had no value, and reports whether it did. Update is a loop of Get and CompareAndSet.
 	CompareAndSet(ctx context.Context, key string, v Version, value []byte, ttl time.Duration) (set bool, err error)
 
 	// Delete removes keys, not as one step. It is not an error if a key has no value.
@@ -54,9 +54,9 @@ type Store interface {
 	CompareAndDelete(ctx context.Context, key string, v Version) (deleted bool, err error)
 
 	// Increment adds delta to a counter and returns the sum. A counter is a value: a number in
-	// decimal digits without leading zeros, at most MaxCount. A key without a value counts from 0, and then ttl begins;
-	// further increments do not change the time that is left. If the value is no number, or the sum
-	// is larger than MaxCount, it returns ErrCounter.
+	// decimal digits without leading zeros, at most MaxCount. A key without a value counts from 0,
+	// and then ttl begins; further increments do not change the time that is left. If the value is
+	// no number, or the sum is larger than MaxCount, it returns ErrCounter.
 	Increment(ctx context.Context, key string, delta uint32, ttl time.Duration) (n uint64, err error)
 
 	// MaxValue returns the size in bytes of the largest value that key can have, at most 1,000,000.
@@ -97,8 +97,6 @@ var (
 	ErrConflict = errors.New("store: key is changed all the time")
 	// ErrFull is returned for a value for which the server has no room and does not make any.
 	ErrFull = errors.New("store: server is full")
-	// ErrForeign is returned for a key whose value another program has written.
-	ErrForeign = errors.New("store: value was not written by this package")
 	// ErrUnavailable is returned if the server does not answer in time, cannot be reached or does
 	// not work; the error says why. After three such errors in a row the driver returns it at once,
 	// and asks the server again, once, after a pause of 100 ms, which doubles up to 2 s.

@@ -30,14 +30,11 @@ func Update(ctx context.Context, s Store, key string, ttl time.Duration, f func(
 		if err != nil {
 			return err
 		}
-		done := false
-		switch {
-		case value != nil:
+		done := value == nil && v == 0 // it has no value, and shall have none
+		if value != nil {
 			done, err = s.CompareAndSet(ctx, key, v, value, ttl)
-		case v != 0:
+		} else if !done {
 			done, err = s.CompareAndDelete(ctx, key, v)
-		default:
-			done = true // it has no value, and shall have none
 		}
 		if done || err != nil {
 			return err

@@ -3,6 +3,7 @@ package memcachedstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -46,7 +47,7 @@ func (s *Store) GetMany(ctx context.Context, keys ...string) (map[string][]byte,
 	values := make(map[string][]byte, len(keys))
 	for _, items := range answers {
 		for key, item := range items {
-			values[names[key]] = item.Value[:len(item.Value):len(item.Value)]
+			values[names[key]] = slices.Clip(item.Value)
 		}
 	}
 	if err == nil {

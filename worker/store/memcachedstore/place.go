@@ -26,8 +26,8 @@ func plain(key string) bool {
 }
 
 // wireKey returns the name of a key in the servers: the prefix and the key. A key with other
-// characters than printable ASCII, or that is too long with the prefix, is replaced by a mark and its
-// SHA-256. A key that begins with the mark is, too, so that no two keys have the same name.
+// characters than printable ASCII, or that is too long with the prefix, is replaced by a mark and
+// its SHA-256. A key that begins with the mark is, too, so that no two keys have the same name.
 func wireKey(prefix, key string) string {
 	if plain(key) && len(prefix)+len(key) <= store.MaxKey && !strings.HasPrefix(key, hashed) {
 		return prefix + key

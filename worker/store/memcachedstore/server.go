@@ -6,25 +6,19 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"github.com/seed-7410fe32/sluice/worker/store"
-	"github.com/seed-7410fe32/sluice/worker/store/internal/circuit"
+	"github.com/seed-7410fe32/sluice/worker/store/internal/remote"
 )
 
-// server is one memcached.
+// server is one memcached. It is static after newServer.
 type server struct {
-	// Static after newServer.
 	addr   string
 	hash   uint64 // of addr
 	client *memcache.Client
-	conns  chan struct{} // has an element for each command that runs; bound: commands of a worker in memcached
-	closed chan struct{}
-
-	circuit circuit.Circuit
-	closing sync.Once
+	*remote.Server
 }
 
 // retry says whether a command may be sent again, after a connection that has failed.
@@ -35,23 +29,14 @@ const (
 	once       retry = false
 )
 
-var (
-	errSlow   = errors.New("no answer in time")
-	errPaused = errors.New("it has not answered before")
-	errClosed = errors.New("the store is closed")
-)
-
 func newServer(addr string, cfg Config) *server {
 	client := memcache.NewFromSelector(only(addr))
 	client.Timeout = cfg.Timeout
 	client.MaxIdleConns = cfg.MaxConns
-	return &server{
-		addr: addr, hash: hash(addr), client: client,
-		conns: make(chan struct{}, cfg.MaxConns), closed: make(chan struct{}),
-	}
+	return &server{addr, hash(addr), client, remote.New("memcached "+addr, cfg.MaxConns)}
 }
 
-// only is a selector with one server, and the address of that. The name is resolved with each
+// only is a selector with one server, and the address of that. The name is resolved for each
 // connection.
 type only string
 
@@ -60,31 +45,10 @@ func (a only) Each(f func(net.Addr) error) error   { return f(a) }
 func (a only) Network() string                     { return "tcp" }
 func (a only) String() string                      { return string(a) }
 
-// ask runs a command at a server. It returns when ctx ends; the command may then run on, so it must
-// not use what the caller owns. Results of memcached are returned as they are, other errors as those
-// of package store.
+// ask runs a command with a client of the server. Results of memcached are returned as they are,
+// other errors as those of package store.
 func ask[T any](ctx context.Context, s *server, may retry, command func(*memcache.Client) (T, error)) (T, error) {
-	var none T
-	if ctx.Err() != nil {
-		return none, s.ended(ctx)
-	}
-	if !s.circuit.Allow() {
-		return none, s.away(errPaused)
-	}
-	select {
-	case <-s.closed:
-		s.circuit.Report(circuit.Abandoned)
-		return none, s.away(errClosed)
-	case s.conns <- struct{}{}:
-	case <-ctx.Done():
-		return none, s.late(ctx)
-	}
-	type answer struct {
-		value T
-		err   error
-	}
-	answers := make(chan answer, 1)
-	go func() {
+	return remote.Ask(ctx, s.Server, func(context.Context) (T, error) {
 		value, err := command(s.client)
 		if lost(err) {
 			_ = s.client.Close() // the other idle connections are lost, too
@@ -92,43 +56,8 @@ func ask[T any](ctx context.Context, s *server, may retry, command func(*memcach
 				value, err = command(s.client)
 			}
 		}
-		<-s.conns
-		answers <- answer{value, err}
-	}()
-	select {
-	case a := <-answers:
-		err, works := s.translate(a.err)
-		if works {
-			s.circuit.Report(circuit.Answered)
-		} else {
-			s.circuit.Report(circuit.Failed)
-		}
-		return a.value, err
-	case <-ctx.Done():
-		return none, s.late(ctx)
-	}
-}
-
-// late reports a command that ctx has ended.
-func (s *server) late(ctx context.Context) error {
-	if context.Cause(ctx) == errSlow { //nolint:errorlint // it is set by this package, as it is
-		s.circuit.Report(circuit.Failed)
-	} else {
-		s.circuit.Report(circuit.Abandoned)
-	}
-	return s.ended(ctx)
-}
-
-// ended returns the error for a context that has ended.
-func (s *server) ended(ctx context.Context) error {
-	if context.Cause(ctx) == errSlow { //nolint:errorlint // it is set by this package, as it is
-		return s.away(errSlow)
-	}
-	return ctx.Err()
-}
-
-func (s *server) away(why error) error {
-	return fmt.Errorf("%w: memcached %s: %w", store.ErrUnavailable, s.addr, why)
+		return value, s.translate(err)
+	})
 }
 
 // lost reports whether a connection has ended, as all do when the server is started anew.
@@ -140,7 +69,7 @@ func lost(err error) bool {
 	return !is || !failed.Timeout()
 }
 
-// answered reports whether err is an answer of the server: it works.
+// answered reports whether err is an answer of the server.
 func answered(err error) bool {
 	for _, answer := range []error{memcache.ErrCacheMiss, memcache.ErrCASConflict, memcache.ErrNotStored,
 		store.ErrCounter} {
@@ -152,32 +81,24 @@ func answered(err error) bool {
 	return strings.Contains(err.Error(), "SERVER_ERROR") || strings.Contains(err.Error(), "client error")
 }
 
-// translate returns the error of package store for that of a command. ok is true if the server
-// works.
-func (s *server) translate(err error) (as error, ok bool) {
+// translate returns the error of package store for that of a command.
+func (s *server) translate(err error) error {
 	if err == nil {
-		return nil, true
+		return nil
 	}
-	switch text := err.Error(); {
-	case strings.Contains(text, "object too large"):
-		return fmt.Errorf("%w: memcached %s: %w", store.ErrTooBig, s.addr, err), true
-	case strings.Contains(text, "out of memory"):
-		return fmt.Errorf("%w: memcached %s: %w", store.ErrFull, s.addr, err), true
-	case strings.Contains(text, "non-numeric value"):
-		return store.ErrCounter, true
-	case strings.Contains(text, "SERVER_ERROR"), strings.Contains(text, "client error"), !answered(err):
-		return s.away(err), answered(err)
+	text := err.Error()
+	for part, as := range map[string]error{
+		"object too large": store.ErrTooBig, "out of memory storing": store.ErrFull, "non-numeric value": store.ErrCounter,
+	} {
+		if strings.Contains(text, part) {
+			return fmt.Errorf("%w: memcached %s: %w", as, s.addr, err)
+		}
 	}
-	return err, true
+	if !answered(err) || strings.Contains(text, "_ERROR") || strings.Contains(text, "client error") {
+		return s.Away(err)
+	}
+	return err
 }
 
 // close waits for the commands that run and closes all connections.
-func (s *server) close() {
-	s.closing.Do(func() {
-		close(s.closed)
-		for range cap(s.conns) {
-			s.conns <- struct{}{} // stays, so that nothing runs any more
-		}
-		_ = s.client.Close()
-	})
-}
+func (s *server) close() { s.Close(func() { _ = s.client.Close() }) }

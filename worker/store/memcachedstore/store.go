@@ -3,19 +3,20 @@
 //
 // Each server has the keys for which it has the highest of the hashes of server and key (rendezvous
 // hashing, by the names in Config.Servers). So all workers with the same list, in any order, agree.
-// A server that is added or removed takes or leaves its share of the keys, and no other key moves. A
-// server that is away takes its keys with it: they return ErrUnavailable, and those of the others
+// A server that is added or removed takes or leaves its share of the keys, and no other key moves.
+// A server that is away takes its keys with it: they return ErrUnavailable, and those of the others
 // work as before. They do not move, so nobody reads an old value when the server is back.
 //
 // What differs from other drivers, because memcached is so:
 //
-//   - Times to live are whole seconds, rounded up, and one more, since its clock ticks once a second.
+//   - Times to live are whole seconds, rounded up, and one more, since its clock ticks once a
+//     second.
 //   - It makes room by removing what has not been used for longest. With its option -M it returns
 //     ErrFull instead. A Set or SetMany that it refuses for room or size removes the old value.
 //   - An Increment that returns ErrCounter for a number that was larger than store.MaxCount may
 //     change it.
-//   - After a restart its versions begin anew. A CompareAndSet whose Get was before the restart fails
-//     unless the key has by chance the same number again.
+//   - After a restart its versions begin anew. A CompareAndSet whose Get was before the restart
+//     fails unless the key has by chance the same number again.
 package memcachedstore
 
 import (
@@ -23,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/valid"
 	"github.com/seed-7410fe32/sluice/worker/store"
+	"github.com/seed-7410fe32/sluice/worker/store/internal/remote"
 )
 
 // Config configures a Store.
@@ -47,8 +50,8 @@ type Config struct {
 	TTL time.Duration
 	// Timeout is how long a call may take, with all its keys. Defaults to 500 ms.
 	Timeout time.Duration
-	// MaxConns is the number of connections to each server, which is the number of commands that run
-	// at once; further calls wait. At most 1024. Defaults to 16.
+	// MaxConns is the number of connections to each server, which is the number of commands that
+	// run at once; further calls wait. At most 1024. Defaults to 16.
 	MaxConns int
 }
 
@@ -56,7 +59,7 @@ type Config struct {
 // server is back.
 type Store struct {
 	cfg          Config
-	servers      []*server // static after New
+	servers      []*server // static after New; bound: none, as many as Config.Servers
 	hits, misses atomic.Uint64
 }
 
@@ -127,7 +130,7 @@ func (s *Store) Close() {
 func (s *Store) Stats() Stats {
 	st := Stats{Hits: s.hits.Load(), Misses: s.misses.Load()}
 	for _, server := range s.servers {
-		c := server.circuit.Stats()
+		c := server.Stats()
 		st.Servers = append(st.Servers, ServerStats{server.addr, c.Away, c.Failures, c.Rejected})
 	}
 	return st
@@ -155,7 +158,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, store.Version, err
 		return nil, 0, err
 	}
 	s.hits.Add(1)
-	return item.Value[:len(item.Value):len(item.Value)], store.Version(item.CasID), nil
+	return slices.Clip(item.Value), store.Version(item.CasID), nil
 }
 
 // Set sets the value of key.
@@ -236,8 +239,8 @@ func increment(c *memcache.Client, first memcache.Item, delta uint64) (uint64, e
 }
 
 // item returns an item to be stored. It has a copy of value, since a command may still run when its
-// call has returned. memcached counts whole seconds, and its clock ticks once a second, so the first
-// one may be shorter.
+// call has returned. memcached counts whole seconds, and its clock ticks once a second, so the
+// first one may be shorter.
 func (s *Store) item(key string, value []byte, ttl time.Duration) (memcache.Item, error) {
 	life := store.Life(ttl, s.cfg.TTL)
 	return memcache.Item{
@@ -266,10 +269,10 @@ func (s *Store) write(ctx context.Context, item memcache.Item, may retry,
 
 // within returns a context that ends after the Timeout.
 func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.cfg.Timeout, errSlow)
+	return remote.Within(ctx, s.cfg.Timeout)
 }
 
-// together runs functions side by side and joins their errors.
+// together runs functions side by side and returns the first of their errors.
 func together(fs ...func() error) error {
 	errs := make([]error, len(fs))
 	var wg sync.WaitGroup
@@ -277,5 +280,5 @@ func together(fs ...func() error) error {
 		wg.Go(func() { errs[i] = f() })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }

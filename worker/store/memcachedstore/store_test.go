@@ -115,8 +115,8 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// A server that is killed or stands still costs a few calls their time, and further ones nothing. It
-// is used again when it is back. Its keys are unavailable meanwhile; others are not.
+// A server that is killed or stands still costs a few calls their time, and further ones nothing.
+// It is used again when it is back. Its keys are unavailable meanwhile; others are not.
 func TestAServerIsAway(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct {

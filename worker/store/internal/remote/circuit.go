@@ -1,5 +1,4 @@
-// Package circuit remembers that a server is away, so that nobody waits for it in vain.
-package circuit
+package remote
 
 import (
 	"math/rand/v2"
@@ -16,9 +15,9 @@ const (
 	firstPause, lastPause = 100 * time.Millisecond, 2 * time.Second
 )
 
-// Circuit is closed while a server answers, and open while it is away. The zero value is closed.
-// Any goroutine may call its methods.
-type Circuit struct {
+// circuit is closed while a server answers, and open while it is away, so that nobody waits for it
+// in vain. The zero value is closed. Any goroutine may call its methods.
+type circuit struct {
 	mu       sync.Mutex
 	failures int       // in a row
 	pauses   int       // since the server has last answered
@@ -27,25 +26,24 @@ type Circuit struct {
 	stats    Stats
 }
 
-// Stats are figures of a Circuit. Counters count from its beginning.
+// Stats are figures of a Server. Counters count from its beginning.
 type Stats struct {
 	Away     bool
 	Failures uint64 // requests that got no answer
 	Rejected uint64 // requests that were not made, because the server was away
 }
 
-// Result is what became of a request.
-type Result int
+// result is what became of a request.
+type result int
 
-// These are the results of requests.
 const (
-	Answered  Result = iota // the server works
-	Failed                  // no answer in time
-	Abandoned               // nobody waited for the answer
+	answered  result = iota // the server works
+	failed                  // no answer in time
+	abandoned               // nobody waited for the answer
 )
 
-// Allow reports whether a request may be made. Its result must be given to Report.
-func (c *Circuit) Allow() bool {
+// allow reports whether a request may be made. Its result must be given to report.
+func (c *circuit) allow() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -59,16 +57,16 @@ func (c *Circuit) Allow() bool {
 	return true
 }
 
-// Report takes the result of a request.
-func (c *Circuit) Report(r Result) {
+// report takes the result of a request.
+func (c *circuit) report(r result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch r {
-	case Answered:
+	case answered:
 		c.failures, c.pauses, c.until, c.probing = 0, 0, time.Time{}, false
-	case Abandoned:
+	case abandoned:
 		c.probing = false // if it was another request the server is asked once more
-	case Failed:
+	case failed:
 		c.stats.Failures++
 		if c.failures++; c.failures < threshold || time.Now().Before(c.until) {
 			return
@@ -79,8 +77,7 @@ func (c *Circuit) Report(r Result) {
 	}
 }
 
-// Stats returns the figures.
-func (c *Circuit) Stats() Stats {
+func (c *circuit) figures() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Away = !c.until.IsZero()
