@@ -144,6 +144,8 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		return h.password(ctx, c, req)
 	case "typing":
 		return h.typing(c, named(req.Room))
+	case "presence":
+		return presence(ctx, c, req.ToUID)
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":

@@ -14,6 +14,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,9 @@ var assets = sync.OnceValue(func() *files {
 			panic(err)
 		}
 		_, _ = all.Write(b)
+		if path.Ext(e.Name()) == ".js" {
+			b = comments.ReplaceAll(b, nil)
+		}
 		f.byName[e.Name()] = newFile(e.Name(), b)
 	}
 	f.folder = hex.EncodeToString(all.Sum(nil)[:8])
@@ -97,6 +101,10 @@ var assets = sync.OnceValue(func() *files {
 	f.policy = fmt.Sprintf(policy, base64.StdEncoding.EncodeToString(sum[:]))
 	return f
 })
+
+// comments are the comments of scripts, which are half as long again as what browsers need. No
+// text in a script has a line that begins with two slashes.
+var comments = regexp.MustCompile(`(?m)^[ \t]*//.*\n`)
 
 func newFile(name string, b []byte) file {
 	sum := sha256.Sum256(b)

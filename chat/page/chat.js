@@ -220,6 +220,7 @@ socket.addEventListener("state", (e) => {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return session.keep();
+  session.presence();
   const c = current();
   if (c?.unread > 0) {
     session.show(c);
@@ -277,4 +278,8 @@ if (saved) { // the page was reloaded, or another window is logged in
 } else {
   $("login-button").disabled = false; // the page is ready
 }
-setInterval(() => { if (!document.hidden) request({ type: "rooms", ref: QUIET }); }, 30000);
+setInterval(() => {
+  if (document.hidden) return;
+  request({ type: "rooms", ref: QUIET });
+  session.presence();
+}, 30000);

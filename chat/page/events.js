@@ -77,6 +77,7 @@ const on = {
     session.rejoin();
     request({ type: "rooms", ref: QUIET });
     view.entered(first);
+    session.presence();
     view.connection({ state: navigator.onLine ? "connected" : "offline" });
     state.outbox.online();
     changed();
@@ -122,6 +123,8 @@ const on = {
     const old = state.conversations.has(key("private", uid)), c = conversation("private", name, uid);
     if (!old && state.kept && !c.loaded && e.seq > 1) c.more = true;
     said(c, e);
+    c.away = mine(e) && e.away === true;
+    view.mark("head");
     if (e.away && c.messages.at(-2)?.text !== t.away(name)) c.note(t.away(name), e.time);
     if (!old) {
       remember();
@@ -178,6 +181,11 @@ const on = {
   protected(e) {
     session.hold(e.token);
     view.toast(e.on ? t.passwordSet : t.passwordGone);
+  },
+  presence(e) {
+    const c = state.conversations.get(key("private", e.toUid));
+    if (c) c.away = e.away === true;
+    view.mark("head");
   },
   pong(e) { if (e.token) session.hold(e.token); },
   // No worker has received the request. The connection stays open.

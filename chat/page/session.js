@@ -211,6 +211,13 @@ export function show(c, replace) {
     if (before === c) talk.anew();
   }
   address.show(c, replace);
+  presence();
+}
+
+// presence asks whether the other one of the private conversation that is shown is connected.
+export function presence() {
+  const c = current();
+  if (c?.kind === "private" && c.uid && state.loggedIn) request({ type: "presence", toUid: c.uid, ref: QUIET });
 }
 
 export function open(k) {

@@ -58,7 +58,7 @@ export const t = {
 
   // The head of a conversation.
   roomTitle: (room) => "# " + room, titleUnread: (n) => `(${count(n)}) `,
-  private: "private", more: "More", leave: "Leave the room", hide: "Close the conversation",
+  presence: (away) => away === undefined ? "private" : away ? "private, not here now" : "private, online", more: "More", leave: "Leave the room", hide: "Close the conversation",
   copyLink: "Copy link", search: "Search", peopleInRoom: "People in this room", peopleTitle: "People",
   filter: "Filter people", nobody: "Nobody has such a name.",
   you: "(you)", mute: "Mute", unmute: "Unmute", block: "Block this person", unblock: "Unblock this person",

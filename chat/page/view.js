@@ -203,7 +203,7 @@ function head(c) {
   set($("mute"), "textContent", c?.muted ? t.unmute : t.mute);
   set($("block"), "hidden", !state.kept || room || !c?.uid);
   set($("block"), "textContent", state.blocked.has(c?.uid) ? t.unblock : t.block);
-  set($("subtitle"), "textContent", !c ? "" : room ? t.people(c.users.size) : t.private);
+  set($("subtitle"), "textContent", !c ? "" : room ? t.people(c.users.size) : t.presence(c.away));
   set($("users-count"), "textContent", room ? String(c.users.size) : "");
   attribute($("messages"), "aria-label", c ? t.messagesOf(c.title) : t.messages);
 }

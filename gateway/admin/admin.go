@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
 // ErrExposed is returned by New for an address that is not a loopback address, without tokens.
@@ -49,6 +50,10 @@ type Config struct {
 	Reload func(context.Context) error
 	// LogLevel is the level of the log that PUT /api/v1/log-level changes. Nil: status 501.
 	LogLevel *slog.LevelVar
+	// Stats keeps the statistics that the API shows. Nil: requests for them get status 501, and
+	// StatsTo, if it is not empty, is the URL of the node that keeps them.
+	Stats   *keep.Keeper
+	StatsTo string
 	// Collectors are further metrics, of a worker in the same process for example.
 	Collectors []prometheus.Collector
 	// Version is what runs, for the status and the metric sluice_build_info.

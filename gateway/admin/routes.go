@@ -60,6 +60,7 @@ type endpoint struct {
 
 // endpointsOf returns all that is served to callers with a token. openapi.yaml describes the API.
 func endpointsOf(s *Server, metrics http.Handler) []endpoint {
+	calls := newStatistics(&s.cfg)
 	return []endpoint{
 		{"GET /metrics", scopeRead, metrics},
 		{"GET /debug/pprof/", scopeOperate, http.HandlerFunc(pprof.Index)},
@@ -73,6 +74,12 @@ func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 		{"GET /api/v1/clients/{id}", scopeRead, operation(s.client)},
 		{"GET /api/v1/groups", scopeRead, operation(s.groups)},
 		{"GET /api/v1/workers", scopeRead, operation(s.workers)},
+		{"GET /api/v1/stats", scopeRead, operation(calls.rows)},
+		{"GET /api/v1/stats/series", scopeRead, operation(calls.series)},
+		{"GET /api/v1/stats/failures", scopeRead, operation(calls.failures)},
+		{"GET /api/v1/stats/modules", scopeRead, operation(calls.modules)},
+		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
+		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
 		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
 		{"POST /api/v1/publish", scopePublish, operation(s.publish)},
 		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},
