@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/delivery"
+	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -128,6 +129,10 @@ type Config struct {
 	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
 	// keep an answer that it has returned.
 	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
+	// Directory says which gateways have members of a group and clients of a uid, so that a message
+	// goes to those alone. It must be the same for all gateways. Without one each message goes to all
+	// gateways. It is not closed by the gateway.
+	Directory directory.Directory
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to

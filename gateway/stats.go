@@ -70,6 +70,9 @@ type LoopStats struct {
 	// CommandsDropped are commands for another gateway that were lost. The gateway was disconnected
 	// for too long or has gone, too many bytes waited for it, or no worker listed it.
 	CommandsDropped uint64
+	// UnitsParked are calls' effects that had to wait until a join in them, or a uid of the
+	// handshake, was visible to all gateways. A stream of them counts once.
+	UnitsParked uint64
 	// StaleTargets are commands for clients that had gone. A message among them is not delivered.
 	StaleTargets uint64
 	// AttrsRejected are SETs without effect, because the client would have had more than 1 MiB of

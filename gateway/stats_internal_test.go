@@ -23,7 +23,7 @@ var notLost = []string{
 	"HalfClosed", "CloseTimeouts", // they were told
 	"LoadShed",       // included in HandshakesRejected
 	"UpgradesQueued", // they had their turn, or are included in UpgradeTimeouts
-	"Refreshed",
+	"Refreshed", "UnitsParked",
 	"ForwardedIgnored", "ForwardedInvalid", // they are served with another address
 	"TakeoversRejected", // they compress without context takeover
 }

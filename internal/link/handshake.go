@@ -58,6 +58,7 @@ type GatewayHello struct {
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
 	Invokes   bool          // the gateway answers Invoke
+	Narrows   bool          // the gateway takes part in narrow sends
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -73,7 +74,9 @@ const (
 	workerLabel  = "sluice worker 1"
 	gatewayLabel = "sluice gateway 1"
 
-	featureInvoke = 0x01 // in message 4
+	// In message 4.
+	featureInvoke = 0x01
+	featureNarrow = 0x02
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -355,6 +358,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Invokes {
 		features |= featureInvoke
 	}
+	if g.Narrows {
+		features |= featureNarrow
+	}
 	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
@@ -364,7 +370,8 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.ID, g.Epoch, g.Loops, g.Loop = c.U32(), c.U64(), c.U16(), c.U16()
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
-	g.Invokes = c.U8()&featureInvoke != 0
+	features := c.U8()
+	g.Invokes, g.Narrows = features&featureInvoke != 0, features&featureNarrow != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello
