@@ -55,6 +55,7 @@ var rules = [...]rule{
 	link.Locate:        {anything, 0, atLink}, // see workerLink.locate
 	link.Ask:           {nothing, 0, atLink},
 	link.Forgotten:     {nothing, 0, atLink},
+	link.Report:        {anything, 0, atLink},
 	link.Ping:          {nothing, 0, atLink},
 	link.Pong:          {nothing, 0, atLink},
 	link.Drain:         {nothing, 0, atLink},

@@ -56,6 +56,7 @@ func TestConfigFields(t *testing.T) {
 		"Rebalance":    {},
 		"OnInvoke":     {},
 		"Directory":    {},
+		"OnStats":      {},
 		"Logger":       {},
 
 		"AccessLog": {}, "AccessLogSample": {Default: 1},

@@ -187,6 +187,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.loop.invocations.start(k, f)
 	case link.Ask, link.Forgotten, link.Locate:
 		return k.narrowing(f)
+	case link.Report:
+		k.loop.reports.start(k, f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:

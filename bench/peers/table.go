@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/internal/significance"
 )
 
 // tableName is the file of the tables.
@@ -52,7 +52,7 @@ func (c cell) median(of func(*bench.Report) float64) float64 {
 	for _, r := range c.runs {
 		v = append(v, of(r))
 	}
-	return stat.Median(v)
+	return significance.Median(v)
 }
 
 // cost is the CPU time per message, its ratio to that of the floor, and runs that do not count.
@@ -66,7 +66,7 @@ func (c cell) cost() string {
 		text = fmt.Sprintf("%.2f µs", v)
 	}
 	if len(c.ratios) > 0 {
-		text += fmt.Sprintf(" (%.2f)", stat.Median(c.ratios))
+		text += fmt.Sprintf(" (%.2f)", significance.Median(c.ratios))
 	}
 	if c.trouble != "" {
 		text += "; once " + c.trouble

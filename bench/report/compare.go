@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/internal/significance"
 )
 
 // compared is a row of a comparison. NaN stands for what was not measured.
@@ -25,9 +25,10 @@ type compared struct {
 // and a word. A side is one run or more of one load.
 //
 // A percentage needs a figure that both sides measured, with the same load on the same processors.
-// A word also needs that no run is FAILED, INTERRUPTED or INVALID. From 3 runs a side stat.Differ
-// decides over the runs. With fewer, stat.Apart decides over the intervals of their timelines;
-// figures that intervals do not have get no word. Less than 1 % is no difference.
+// A word also needs that no run is FAILED, INTERRUPTED or INVALID. From 3 runs a side
+// significance.Differ decides over the runs. With fewer, significance.Apart decides over the
+// intervals of their timelines; figures that intervals do not have get no word. Less than 1 % is no
+// difference.
 func Compare(w io.Writer, a, b []*bench.Report) error {
 	var out strings.Builder
 	for i, side := range [][]*bench.Report{a, b} {
@@ -47,9 +48,9 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	}
 	table(&out, rows...)
 	of := "run from the median"
-	if min(len(a), len(b)) < stat.Few {
+	if min(len(a), len(b)) < significance.Few {
 		of = fmt.Sprintf("interval of a run from the median. To see how runs differ, compare %d a side or more",
-			stat.Few)
+			significance.Few)
 	}
 	fmt.Fprintf(&out, "\n± is the distance of the farthest %s\n", of)
 	for _, list := range []struct {
@@ -138,12 +139,12 @@ func (f compared) row(a, b []*bench.Report, same, good bool) []string {
 	if !slices.ContainsFunc(slices.Concat(x, y), nonzero) {
 		return nil
 	}
-	differ, among := stat.Differ, [2][]float64{x, y}
-	if min(len(a), len(b)) < stat.Few {
+	differ, among := significance.Differ, [2][]float64{x, y}
+	if min(len(a), len(b)) < significance.Few {
 		// The intervals of a run depend on each other: a test must not take them for runs.
-		differ, among = stat.Apart, [2][]float64{f.intervals(a), f.intervals(b)}
+		differ, among = significance.Apart, [2][]float64{f.intervals(a), f.intervals(b)}
 	}
-	before, after := stat.Median(x), stat.Median(y)
+	before, after := significance.Median(x), significance.Median(y)
 	row := []string{f.name}
 	for i, v := range []float64{before, after} {
 		row = append(row, unless(math.IsNaN(v), f.show(v)), deviation(among[i]))
@@ -159,7 +160,7 @@ func (f compared) row(a, b []*bench.Report, same, good bool) []string {
 	change := after/before - 1
 	row = append(row, unless(before == 0, fmt.Sprintf("%+.1f %%", 100*change)))
 	switch {
-	case !good || min(len(among[0]), len(among[1])) < stat.Few:
+	case !good || min(len(among[0]), len(among[1])) < significance.Few:
 		return append(row, "")
 	case !differ(among[0], among[1]), math.Abs(change) < 0.01:
 		return append(row, "no difference")
@@ -199,7 +200,7 @@ func (f compared) intervals(runs []*bench.Report) (all []float64) {
 // deviation is how far the farthest value is from the median, in
 // percent; empty where it means nothing.
 func deviation(v []float64) string {
-	m := stat.Median(v)
+	m := significance.Median(v)
 	if len(v) < 2 || !(m > 0) {
 		return ""
 	}

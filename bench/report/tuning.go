@@ -9,7 +9,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/bench/tune"
-	"github.com/seed-7410fe32/sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/internal/significance"
 )
 
 // tuningView is a tuning on a page.
@@ -59,8 +59,9 @@ func stageOf(s tune.Stage) stageView {
 	for _, t := range s.Trials {
 		row := trialRow{Note: clean(t.LeftOut())}
 		row.Cells = []string{
-			t.Value, Count(stat.Median(t.Rate())), deviation(t.Rate()), cpuTime(stat.Median(t.CPU())), deviation(t.CPU()),
-			Micros(int64(stat.Median(t.P99()))),
+			t.Value, Count(significance.Median(t.Rate())), deviation(t.Rate()),
+			cpuTime(significance.Median(t.CPU())), deviation(t.CPU()),
+			Micros(int64(significance.Median(t.P99()))),
 		}
 		switch {
 		case row.Note != "":
@@ -84,7 +85,7 @@ func knobPlot(s tune.Stage, title string, show func(float64) string, figure func
 		median.loose, median.class = true, 1
 	}
 	for i, t := range s.Trials {
-		x, middle := float64(i), stat.Median(figure(t))
+		x, middle := float64(i), significance.Median(figure(t))
 		if t.LeftOut() != "" {
 			middle = math.NaN()
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/internal/significance"
 )
 
 // A Stage is one knob tried, with all others at their best value so far.
@@ -65,9 +65,9 @@ func (t Trial) LeftOut() string {
 const asGood = 0.97
 
 // Best returns the trial to use. It is the one with the setting so far, unless others beat it: they
-// are more than 3 % faster, or as fast for less CPU time per message, and stat.Differ finds the
-// difference. Of those within 3 % of the fastest it is the one with the least CPU time. sure means
-// that there is such a trial, or that the setting so far beats all others in this way.
+// are more than 3 % faster, or as fast for less CPU time per message, and significance.Differ finds
+// the difference. Of those within 3 % of the fastest it is the one with the least CPU time. sure
+// means that there is such a trial, or that the setting so far beats all others in this way.
 func (s Stage) Best() (best Trial, sure bool) {
 	before := s.Trials[slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Setting == s.Before })]
 	if before.LeftOut() != "" {
@@ -80,23 +80,24 @@ func (s Stage) Best() (best Trial, sure bool) {
 			continue
 		}
 		if others = append(others, t); t.beats(before) {
-			better, top = append(better, t), max(top, stat.Median(t.Rate()))
+			better, top = append(better, t), max(top, significance.Median(t.Rate()))
 		}
 	}
 	if len(better) == 0 {
 		return before, len(others) > 0 && !slices.ContainsFunc(others, func(t Trial) bool { return !before.beats(t) })
 	}
-	better = slices.DeleteFunc(better, func(t Trial) bool { return stat.Median(t.Rate()) < asGood*top })
+	better = slices.DeleteFunc(better, func(t Trial) bool { return significance.Median(t.Rate()) < asGood*top })
 	return slices.MinFunc(better, func(a, b Trial) int {
-		return cmp.Compare(stat.Median(a.CPU()), stat.Median(b.CPU()))
+		return cmp.Compare(significance.Median(a.CPU()), significance.Median(b.CPU()))
 	}), true
 }
 
 // beats reports whether t is better than u by more than the spread of their runs.
 func (t Trial) beats(u Trial) bool {
-	mine, other := stat.Median(t.Rate()), stat.Median(u.Rate())
-	if other < asGood*mine && stat.Differ(t.Rate(), u.Rate()) {
+	mine, other := significance.Median(t.Rate()), significance.Median(u.Rate())
+	if other < asGood*mine && significance.Differ(t.Rate(), u.Rate()) {
 		return true
 	}
-	return mine >= asGood*other && stat.Median(t.CPU()) < stat.Median(u.CPU()) && stat.Differ(t.CPU(), u.CPU())
+	return mine >= asGood*other && significance.Median(t.CPU()) < significance.Median(u.CPU()) &&
+		significance.Differ(t.CPU(), u.CPU())
 }

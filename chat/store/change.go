@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
 const (
@@ -17,8 +19,8 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 	if err := s.buckets.takeAll(ctx, p.Limits); err != nil {
 		return posted, err
 	}
-	err = s.driver.update(ctx, func(t tx) error {
-		b := t.get(messageKey(p.Conversation, p.Seq))
+	err = s.driver.Update(ctx, func(t kv.Tx) error {
+		b := t.Get(messageKey(p.Conversation, p.Seq))
 		if b == nil || !p.Conversation.valid() {
 			return refuse("not_found", "there is no such message any more")
 		}
@@ -33,7 +35,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		m.Rev++
 		w := s.open(t, p.Conversation)
 		changed := packed(authorOf(b), &m)
-		t.put(messageKey(p.Conversation, p.Seq), changed)
+		t.Put(messageKey(p.Conversation, p.Seq), changed)
 		w.resize(changed, 0, len(changed)-len(b))
 		if p.Emoji == "" {
 			w.requote(&m)
@@ -55,7 +57,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 func (w *writer) requote(m *Message) {
 	var replies []Message
 	var old [][]byte
-	w.t.ascend(messageKey(w.c, m.Seq+1), func(k, b []byte) bool {
+	w.t.Ascend(messageKey(w.c, m.Seq+1), func(k, b []byte) bool {
 		if _, ok := seqOf(w.c, k); !ok {
 			return false
 		}
@@ -67,7 +69,7 @@ func (w *writer) requote(m *Message) {
 	for i := range replies {
 		replies[i].Reply.Text = beginning(m.Text)
 		changed := packed(authorOf(old[i]), &replies[i])
-		w.t.put(messageKey(w.c, replies[i].Seq), changed)
+		w.t.Put(messageKey(w.c, replies[i].Seq), changed)
 		w.resize(changed, 0, len(changed)-len(old[i]))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
 const (
@@ -27,7 +29,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 		return posted, err
 	}
 	author := s.mac("author\x00" + p.Author)[:8] // so that no address is stored
-	err = s.driver.update(ctx, func(t tx) error {
+	err = s.driver.Update(ctx, func(t kv.Tx) error {
 		c := Room(p.Room)
 		if p.Room == "" {
 			if posted.To, err = receiver(t, p); err != nil {
@@ -73,10 +75,10 @@ func (c Conversation) valid() bool {
 }
 
 // receiver returns who gets a private message.
-func receiver(t tx, p *Post) (to Person, err error) {
+func receiver(t kv.Tx, p *Post) (to Person, err error) {
 	to.UID = p.To
 	if to.UID == "" {
-		to.UID = string(t.get(key(keyName, p.ToKey)))
+		to.UID = string(t.Get(key(keyName, p.ToKey)))
 	}
 	who := personOf(t, to.UID)
 	if who == nil {
@@ -103,12 +105,12 @@ func receiver(t tx, p *Post) (to Person, err error) {
 
 // again returns the message that a request has become before. If the same request is delivered
 // again, nobody has seen the message: before is false.
-func again(t tx, c Conversation, p *Post) (m Message, before, ok bool) {
+func again(t kv.Tx, c Conversation, p *Post) (m Message, before, ok bool) {
 	var r reference
 	if !load(t, refKey(p.UID, p.Ref, p.Key), &r) || r.Conversation != c {
 		return m, false, false
 	}
-	b := t.get(messageKey(c, r.Seq))
+	b := t.Get(messageKey(c, r.Seq))
 	if b == nil || !p.Again && (p.Key == "" || r.Key != p.Key) {
 		return m, false, false
 	}
@@ -124,8 +126,8 @@ func refKey(uid, ref, delivery string) []byte {
 }
 
 // quote returns what a reply shows of a message, or nil if the message is not there.
-func quote(t tx, c Conversation, seq uint64) *Quote {
-	b := t.get(messageKey(c, seq))
+func quote(t kv.Tx, c Conversation, seq uint64) *Quote {
+	b := t.Get(messageKey(c, seq))
 	if b == nil {
 		return nil
 	}
@@ -142,10 +144,10 @@ func beginning(text string) string {
 }
 
 // add stores the message and removes what exceeds the bounds.
-func (s *conversations) add(t tx, c Conversation, author string, m *Message) {
+func (s *conversations) add(t kv.Tx, c Conversation, author string, m *Message) {
 	w := s.open(t, c)
 	b := packed(author, m)
-	t.put(messageKey(c, m.Seq), b)
+	t.Put(messageKey(c, m.Seq), b)
 	save(t, refKey(m.UID, m.Ref, m.Key), reference{c, m.Seq, m.Key})
 	w.count(b, 1)
 	w.meta.Last = m.Seq
@@ -153,8 +155,8 @@ func (s *conversations) add(t tx, c Conversation, author string, m *Message) {
 		w.meta.Oldest = m.Time
 	}
 	if touched := m.Time / minute; touched != w.meta.Touched {
-		t.del(timeKey(keyTouched, w.meta.Touched, string(c)))
-		t.put(timeKey(keyTouched, touched, string(c)), nil)
+		t.Delete(timeKey(keyTouched, w.meta.Touched, string(c)))
+		t.Put(timeKey(keyTouched, touched, string(c)), nil)
 		w.meta.Touched = touched
 	}
 	for w.meta.Count > 1 && (w.meta.Count > s.cfg.MaxMessages || w.meta.Bytes > s.cfg.MaxConversationBytes) {
@@ -168,14 +170,14 @@ func (s *conversations) add(t tx, c Conversation, author string, m *Message) {
 
 // writer changes one conversation. close stores its figures.
 type writer struct {
-	t    tx
+	t    kv.Tx
 	c    Conversation
 	meta meta
 	sums sums
 	cfg  *Config
 }
 
-func (s *conversations) open(t tx, c Conversation) *writer {
+func (s *conversations) open(t kv.Tx, c Conversation) *writer {
 	w := &writer{t: t, c: c, cfg: &s.cfg}
 	load(t, []byte{keySums}, &w.sums)
 	if !load(t, key(keyConversation, string(c)), &w.meta) {
@@ -203,7 +205,7 @@ func (w *writer) resize(b []byte, messages, size int) {
 	if of.Count > 0 {
 		save(w.t, k, of)
 	} else {
-		w.t.del(k)
+		w.t.Delete(k)
 	}
 	w.meta.Count, w.meta.Bytes = w.meta.Count+messages, w.meta.Bytes+size
 	w.sums.Messages, w.sums.Bytes = w.sums.Messages+messages, w.sums.Bytes+size
@@ -216,7 +218,7 @@ func (w *writer) victim(author string) (seq uint64) {
 	var of share
 	load(w.t, pairKey(keyShare, string(w.c), author), &of)
 	greedy := of.Count > w.cfg.MaxMessages/2 || of.Bytes > w.cfg.MaxConversationBytes/2
-	w.t.ascend(messageKey(w.c, 0), func(k, b []byte) bool {
+	w.t.Ascend(messageKey(w.c, 0), func(k, b []byte) bool {
 		n, ok := seqOf(w.c, k)
 		if !ok {
 			return false
@@ -230,14 +232,14 @@ func (w *writer) victim(author string) (seq uint64) {
 // remove removes a message.
 func (w *writer) remove(seq uint64) {
 	k := messageKey(w.c, seq)
-	b := w.t.get(k)
+	b := w.t.Get(k)
 	m := unpack(b)
 	w.count(b, -1)
-	w.t.del(k)
+	w.t.Delete(k)
 	ref := refKey(m.UID, m.Ref, m.Key)
 	var r reference
 	if load(w.t, ref, &r) && r.Conversation == w.c && r.Seq == seq {
-		w.t.del(ref)
+		w.t.Delete(ref)
 	}
 	if m.Time <= w.meta.Oldest {
 		w.meta.Oldest = w.first().Time
@@ -247,7 +249,7 @@ func (w *writer) remove(seq uint64) {
 // first returns the oldest message, or one that does not expire if there is none.
 func (w *writer) first() (m Message) {
 	m.Time = math.MaxInt64
-	w.t.ascend(messageKey(w.c, 0), func(k, b []byte) bool {
+	w.t.Ascend(messageKey(w.c, 0), func(k, b []byte) bool {
 		if _, ok := seqOf(w.c, k); ok {
 			m = unpack(b)
 		}
@@ -267,14 +269,14 @@ func (w *writer) expire(before int64) (n int) {
 
 // read returns a page of a conversation.
 func (s *conversations) read(_ context.Context, r *Read) (page Page, err error) {
-	err = s.driver.view(func(t tx) error {
+	err = s.driver.View(func(t kv.Tx) error {
 		page = s.page(t, r)
 		return nil
 	})
 	return page, err
 }
 
-func (s *conversations) page(t tx, r *Read) (page Page) {
+func (s *conversations) page(t kv.Tx, r *Read) (page Page) {
 	c := r.Conversation
 	page.Conversation = c
 	if uid := c.With(r.UID); uid != "" {
@@ -310,17 +312,17 @@ func (s *conversations) page(t tx, r *Read) (page Page) {
 		return true
 	}
 	if r.After > 0 {
-		t.ascend(messageKey(c, r.After+1), take)
+		t.Ascend(messageKey(c, r.After+1), take)
 		page.Gap = gap(page.Messages, r.After, have.Last)
 	} else {
 		before := r.Before
 		if before == 0 {
 			before = math.MaxUint64
 		}
-		t.descend(messageKey(c, before), take)
+		t.Descend(messageKey(c, before), take)
 		slices.Reverse(page.Messages)
 	}
-	t.ascend(messageKey(c, 0), func(k, b []byte) bool {
+	t.Ascend(messageKey(c, 0), func(k, b []byte) bool {
 		seq, ok := seqOf(c, k)
 		if ok && unpack(b).Time < oldest {
 			return true

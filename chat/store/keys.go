@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
-// The keys of a driver begin with one of these bytes. Integers in them are big-endian, so that the
+// The keys of the store begin with one of these bytes. Integers in them are big-endian, so that the
 // keys have their order.
 const (
 	keyConversation = 'c' // conversation: meta
@@ -83,8 +85,8 @@ type sums struct {
 }
 
 // load reads a value. It reports whether there is one.
-func load(t tx, k []byte, v any) bool {
-	b := t.get(k)
+func load(t kv.Tx, k []byte, v any) bool {
+	b := t.Get(k)
 	if b == nil {
 		return false
 	}
@@ -94,7 +96,7 @@ func load(t tx, k []byte, v any) bool {
 	return true
 }
 
-func save(t tx, k []byte, v any) { t.put(k, encode(v)) }
+func save(t kv.Tx, k []byte, v any) { t.Put(k, encode(v)) }
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
 // Passwords are hashed with argon2id and the second set of parameters that RFC 9106 section 4
@@ -63,8 +65,8 @@ func (s *people) fits(ctx context.Context, password, hash string) (bool, error) 
 // and the login has the password. It returns no owner if the login has a token of the owner, or if
 // the name is not protected.
 func (s *people) byPassword(ctx context.Context, l *Login, uid string, epoch int) (owner, hash string, err error) {
-	err = s.driver.view(func(t tx) error {
-		p := personOf(t, string(t.get(key(keyName, l.Keys[0]))))
+	err = s.driver.View(func(t kv.Tx) error {
+		p := personOf(t, string(t.Get(key(keyName, l.Keys[0]))))
 		if p != nil && p.Hash != "" && (p.uid != uid || p.Epoch != epoch) && p.Keys[0] == l.Keys[0] {
 			owner, hash = p.uid, p.Hash
 		}
@@ -105,7 +107,7 @@ func (s *people) setPassword(ctx context.Context, p *SetPassword) (token string,
 		return "", refuse(CodeBadPassword, "a password must have between 8 and 128 characters")
 	}
 	var old person
-	err = s.driver.view(func(t tx) error {
+	err = s.driver.View(func(t kv.Tx) error {
 		if who := personOf(t, p.UID); who != nil {
 			old = *who
 		}
@@ -131,7 +133,7 @@ func (s *people) setPassword(ctx context.Context, p *SetPassword) (token string,
 			return "", err
 		}
 	}
-	err = s.changePerson(ctx, p.UID, func(t tx, who *person) error {
+	err = s.changePerson(ctx, p.UID, func(t kv.Tx, who *person) error {
 		if who.Hash != old.Hash || who.owner(t) != p.UID {
 			return refuse(CodeBadPassword, "the password has been changed meanwhile")
 		}

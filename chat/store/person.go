@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
 const (
@@ -39,7 +41,7 @@ type person struct {
 }
 
 // personOf returns a person, or nil if the uid is not known.
-func personOf(t tx, uid string) *person {
+func personOf(t kv.Tx, uid string) *person {
 	var p person
 	if uid == "" || !load(t, key(keyPerson, uid), &p) {
 		return nil
@@ -48,26 +50,26 @@ func personOf(t tx, uid string) *person {
 	return &p
 }
 
-func (p *person) save(t tx) { save(t, key(keyPerson, p.uid), p) }
+func (p *person) save(t kv.Tx) { save(t, key(keyPerson, p.uid), p) }
 
 // owner returns the uid that the person's name belongs to.
-func (p *person) owner(t tx) string {
+func (p *person) owner(t kv.Tx) string {
 	if len(p.Keys) == 0 {
 		return ""
 	}
-	return string(t.get(key(keyName, p.Keys[0])))
+	return string(t.Get(key(keyName, p.Keys[0])))
 }
 
 // comesBack reports whether the person can log in with the same uid again.
-func (p *person) comesBack(t tx) bool {
+func (p *person) comesBack(t kv.Tx) bool {
 	return (p.Returns || p.Hash != "") && !p.Left && p.owner(t) == p.uid
 }
 
 // freeName gives the names of the person free.
-func (p *person) freeName(t tx) {
+func (p *person) freeName(t kv.Tx) {
 	for _, k := range p.Keys {
-		if string(t.get(key(keyName, k))) == p.uid {
-			t.del(key(keyName, k))
+		if string(t.Get(key(keyName, k))) == p.uid {
+			t.Delete(key(keyName, k))
 		}
 	}
 }
@@ -86,7 +88,7 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 		return a, err
 	}
 	var refused error
-	err = s.driver.update(ctx, func(t tx) error {
+	err = s.driver.Update(ctx, func(t kv.Tx) error {
 		me := ""
 		if p := personOf(t, uid); uid != "" && (p == nil || p.Epoch == epoch) {
 			me = uid
@@ -94,7 +96,7 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 		if p := personOf(t, owner); p != nil && p.Hash == hash {
 			me = owner
 		}
-		if p := personOf(t, string(t.get(key(keyName, l.Keys[0])))); p != nil && p.Done == l.Key && l.Key != "" {
+		if p := personOf(t, string(t.Get(key(keyName, l.Keys[0])))); p != nil && p.Done == l.Key && l.Key != "" {
 			me = p.uid // the first delivery has made this person
 		}
 		if refused = takeName(t, l, me); refused != nil {
@@ -115,7 +117,7 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 }
 
 // takeName takes the name from those who have lost it, or returns a Refusal.
-func takeName(t tx, l *Login, me string) error {
+func takeName(t kv.Tx, l *Login, me string) error {
 	for _, uid := range l.Online {
 		if uid != me {
 			return refuse(CodeNameTaken, "this name, or one like it, is in use")
@@ -123,7 +125,7 @@ func takeName(t tx, l *Login, me string) error {
 	}
 	var owners []*person
 	for _, k := range l.Keys {
-		if p := personOf(t, string(t.get(key(keyName, k)))); p != nil && p.uid != me {
+		if p := personOf(t, string(t.Get(key(keyName, k)))); p != nil && p.uid != me {
 			owners = append(owners, p)
 		}
 	}
@@ -147,7 +149,7 @@ func takeName(t tx, l *Login, me string) error {
 }
 
 // enter stores that a person has the name. Without a uid it is a new person.
-func (s *people) enter(t tx, l *Login, uid string) (a Account) {
+func (s *people) enter(t kv.Tx, l *Login, uid string) (a Account) {
 	p := personOf(t, uid)
 	if p == nil {
 		if uid == "" {
@@ -165,7 +167,7 @@ func (s *people) enter(t tx, l *Login, uid string) (a Account) {
 	}
 	p.Keys, p.Done, p.Online, p.Left = l.Keys, l.Key, true, false
 	for _, k := range p.Keys {
-		t.put(key(keyName, k), []byte(uid))
+		t.Put(key(keyName, k), []byte(uid))
 	}
 	s.touch(t, p)
 	p.save(t)
@@ -181,7 +183,7 @@ func (s *people) enter(t tx, l *Login, uid string) (a Account) {
 }
 
 // state returns what the person knows of a conversation.
-func (p *person) state(t tx, c Conversation, with Person) State {
+func (p *person) state(t kv.Tx, c Conversation, with Person) State {
 	var have meta
 	load(t, key(keyConversation, string(c)), &have)
 	name := c.Name(p.uid)
@@ -189,7 +191,7 @@ func (p *person) state(t tx, c Conversation, with Person) State {
 }
 
 // peopleOf returns the people with the uids.
-func peopleOf(t tx, uids []string) []Person {
+func peopleOf(t kv.Tx, uids []string) []Person {
 	list := make([]Person, len(uids))
 	for i, uid := range uids {
 		list[i].UID = uid
@@ -206,26 +208,26 @@ func newUID() string {
 }
 
 // touch moves the time at which the person is forgotten.
-func (s *people) touch(t tx, p *person) {
+func (s *people) touch(t kv.Tx, p *person) {
 	keep := s.cfg.MaxAge
 	if p.Hash != "" {
 		keep = max(keep, passwordKeep)
 	}
 	if expires := (now() + keep.Milliseconds()) / minute; expires != p.Expires {
-		t.del(timeKey(keyExpires, p.Expires, p.uid))
-		t.put(timeKey(keyExpires, expires, p.uid), nil)
+		t.Delete(timeKey(keyExpires, p.Expires, p.uid))
+		t.Put(timeKey(keyExpires, expires, p.uid), nil)
 		p.Expires = expires
 	}
 }
 
 // countPerson counts a new person, and forgets others if there are too many.
-func (s *people) countPerson(t tx, uid string) {
+func (s *people) countPerson(t kv.Tx, uid string) {
 	var all sums
 	load(t, []byte{keySums}, &all)
 	all.People++
 	save(t, []byte{keySums}, all)
 	excess := all.People - s.cfg.MaxPeople
-	within(t, []byte{keyExpires}, sweepBatch, func(k, _ []byte) bool {
+	kv.Within(t, []byte{keyExpires}, sweepBatch, func(k, _ []byte) bool {
 		if excess <= 0 {
 			return false
 		}
@@ -239,14 +241,14 @@ func (s *people) countPerson(t tx, uid string) {
 }
 
 // forget removes a person.
-func forget(t tx, uid string) {
+func forget(t kv.Tx, uid string) {
 	p := personOf(t, uid)
 	if p == nil {
 		return
 	}
 	p.freeName(t)
-	t.del(timeKey(keyExpires, p.Expires, uid))
-	t.del(key(keyPerson, uid))
+	t.Delete(timeKey(keyExpires, p.Expires, uid))
+	t.Delete(key(keyPerson, uid))
 	var all sums
 	load(t, []byte{keySums}, &all)
 	all.People--
@@ -255,8 +257,8 @@ func forget(t tx, uid string) {
 
 // find returns who has a name.
 func (s *people) find(_ context.Context, f *Find) (who Person, err error) {
-	err = s.driver.view(func(t tx) error {
-		who.UID = string(t.get(key(keyName, f.Key)))
+	err = s.driver.View(func(t kv.Tx) error {
+		who.UID = string(t.Get(key(keyName, f.Key)))
 		p := personOf(t, who.UID)
 		if p == nil {
 			return refuse("not_found", "nobody has this name")
@@ -269,7 +271,7 @@ func (s *people) find(_ context.Context, f *Find) (who Person, err error) {
 
 // gone notes that the last connection of a person has ended.
 func (s *people) gone(ctx context.Context, g *Gone) (none struct{}, err error) {
-	return none, s.changePerson(ctx, g.UID, func(t tx, p *person) error {
+	return none, s.changePerson(ctx, g.UID, func(t kv.Tx, p *person) error {
 		p.Online = false
 		switch {
 		case p.Hash != "":
@@ -288,8 +290,8 @@ func (s *people) gone(ctx context.Context, g *Gone) (none struct{}, err error) {
 }
 
 // changePerson changes a person. It does nothing if the uid is not known.
-func (s *people) changePerson(ctx context.Context, uid string, f func(tx, *person) error) error {
-	return s.driver.update(ctx, func(t tx) error {
+func (s *people) changePerson(ctx context.Context, uid string, f func(kv.Tx, *person) error) error {
+	return s.driver.Update(ctx, func(t kv.Tx) error {
 		p := personOf(t, uid)
 		if p == nil {
 			return nil
@@ -304,7 +306,7 @@ func (s *people) changePerson(ctx context.Context, uid string, f func(tx, *perso
 
 // member adds a room to those of a person, or removes it.
 func (s *people) member(ctx context.Context, m *Member) (none struct{}, err error) {
-	return none, s.changePerson(ctx, m.UID, func(_ tx, p *person) error {
+	return none, s.changePerson(ctx, m.UID, func(_ kv.Tx, p *person) error {
 		i := slices.Index(p.Rooms, m.Room)
 		switch {
 		case m.Leave:
@@ -329,7 +331,7 @@ func (p *person) forgetConversation(name string) {
 }
 
 // talked lists a private talk of a person as the latest one.
-func talked(t tx, uid string, other Person) {
+func talked(t kv.Tx, uid string, other Person) {
 	p := personOf(t, uid)
 	if p == nil || len(p.Talks) > 0 && p.Talks[len(p.Talks)-1] == other {
 		return
@@ -344,7 +346,7 @@ func talked(t tx, uid string, other Person) {
 
 // mark notes what a person has read, and whether the person wants to be notified.
 func (s *people) mark(ctx context.Context, m *Mark) (none struct{}, err error) {
-	return none, s.changePerson(ctx, m.UID, func(t tx, p *person) error {
+	return none, s.changePerson(ctx, m.UID, func(t kv.Tx, p *person) error {
 		name := m.Conversation.Name(m.UID)
 		room, isRoom := m.Conversation.Room()
 		with := m.Conversation.With(m.UID)
@@ -371,10 +373,10 @@ func (s *people) mark(ctx context.Context, m *Mark) (none struct{}, err error) {
 
 // block blocks or unblocks somebody, and returns all who are blocked.
 func (s *people) block(ctx context.Context, b *Block) (all []Person, err error) {
-	err = s.changePerson(ctx, b.UID, func(t tx, p *person) error {
+	err = s.changePerson(ctx, b.UID, func(t kv.Tx, p *person) error {
 		other := b.Other
 		if other == "" {
-			other = string(t.get(key(keyName, b.Key)))
+			other = string(t.Get(key(keyName, b.Key)))
 		}
 		p.Blocked = slices.DeleteFunc(p.Blocked, func(uid string) bool { return uid == other })
 		switch {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/kv"
 )
 
 const (
@@ -35,9 +37,9 @@ func (s *Store) sweepUntil(ctx context.Context) {
 
 // sweep removes what has expired, in steps, so that others can change something between them.
 func (s *Store) sweep(ctx context.Context) error {
-	for _, step := range []func(tx) (more bool){s.conversations.expireConversations, expirePeople} {
+	for _, step := range []func(kv.Tx) (more bool){s.conversations.expireConversations, expirePeople} {
 		for more := true; more && ctx.Err() == nil; {
-			if err := s.driver.update(ctx, func(t tx) error { more = step(t); return nil }); err != nil {
+			if err := s.driver.Update(ctx, func(t kv.Tx) error { more = step(t); return nil }); err != nil {
 				return err
 			}
 		}
@@ -46,9 +48,9 @@ func (s *Store) sweep(ctx context.Context) error {
 }
 
 // expireConversations removes conversations whose messages have all expired.
-func (s *conversations) expireConversations(t tx) (more bool) {
+func (s *conversations) expireConversations(t kv.Tx) (more bool) {
 	before, n := s.oldest()/minute, 0
-	within(t, []byte{keyTouched}, sweepBatch, func(k, _ []byte) bool {
+	kv.Within(t, []byte{keyTouched}, sweepBatch, func(k, _ []byte) bool {
 		touched, name := timed(k)
 		if touched >= before {
 			return false
@@ -64,8 +66,8 @@ func (s *conversations) expireConversations(t tx) (more bool) {
 func (s *conversations) expireMessages(ctx context.Context) error {
 	var old []Conversation // that have expired messages
 	before := s.oldest()
-	err := s.driver.view(func(t tx) error {
-		t.ascend([]byte{keyConversation}, func(k, v []byte) bool {
+	err := s.driver.View(func(t kv.Tx) error {
+		t.Ascend([]byte{keyConversation}, func(k, v []byte) bool {
 			if k[0] != keyConversation {
 				return false
 			}
@@ -81,8 +83,8 @@ func (s *conversations) expireMessages(ctx context.Context) error {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
-		err = s.driver.update(ctx, func(t tx) error {
-			if t.get(key(keyConversation, string(c))) == nil {
+		err = s.driver.Update(ctx, func(t kv.Tx) error {
+			if t.Get(key(keyConversation, string(c))) == nil {
 				return nil
 			}
 			w := s.open(t, c)
@@ -96,7 +98,7 @@ func (s *conversations) expireMessages(ctx context.Context) error {
 
 // evictConversations removes the conversations whose newest message is oldest, until all are within
 // their bounds. It keeps c.
-func (s *conversations) evictConversations(t tx, c Conversation) {
+func (s *conversations) evictConversations(t kv.Tx, c Conversation) {
 	for {
 		var all sums
 		load(t, []byte{keySums}, &all)
@@ -104,7 +106,7 @@ func (s *conversations) evictConversations(t tx, c Conversation) {
 			return
 		}
 		var oldest Conversation
-		t.ascend([]byte{keyTouched}, func(k, _ []byte) bool {
+		t.Ascend([]byte{keyTouched}, func(k, _ []byte) bool {
 			if k[0] != keyTouched {
 				return false
 			}
@@ -124,7 +126,7 @@ func (s *conversations) evictConversations(t tx, c Conversation) {
 }
 
 // drop removes a conversation and returns the number of its messages.
-func (s *conversations) drop(t tx, c Conversation) (messages int) {
+func (s *conversations) drop(t kv.Tx, c Conversation) (messages int) {
 	w := s.open(t, c)
 	messages = w.meta.Count
 	for w.meta.Count > 0 {
@@ -134,17 +136,17 @@ func (s *conversations) drop(t tx, c Conversation) (messages int) {
 		}
 		w.remove(first.Seq)
 	}
-	t.del(timeKey(keyTouched, w.meta.Touched, string(c)))
-	t.del(key(keyConversation, string(c)))
+	t.Delete(timeKey(keyTouched, w.meta.Touched, string(c)))
+	t.Delete(key(keyConversation, string(c)))
 	w.sums.Conversations--
 	save(t, []byte{keySums}, &w.sums)
 	return messages
 }
 
 // expirePeople forgets people who have not been here for long.
-func expirePeople(t tx) (more bool) {
+func expirePeople(t kv.Tx) (more bool) {
 	n := 0
-	within(t, []byte{keyExpires}, sweepBatch, func(k, _ []byte) bool {
+	kv.Within(t, []byte{keyExpires}, sweepBatch, func(k, _ []byte) bool {
 		expires, uid := timed(k)
 		if expires > now()/minute {
 			return false

@@ -10,11 +10,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/kv"
 	"github.com/seed-7410fe32/sluice/internal/valid"
+)
+
+// The file in the data directory, and the bucket of the database in it.
+const (
+	fileName = "chat.db"
+	bucket   = "chat"
 )
 
 // Config configures a Store. Zero selects the default of a number, and a negative number is an
@@ -71,7 +79,7 @@ type Store struct {
 type base struct {
 	// Static after New or Open.
 	cfg     Config
-	driver  driver
+	driver  kv.Store
 	buckets *Buckets
 	log     *slog.Logger
 	signer  []byte // key of tokens
@@ -98,7 +106,7 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.setDefaults(64 << 20); err != nil {
 		return nil, err
 	}
-	return start(cfg, newMemory())
+	return start(cfg, kv.NewMemory())
 }
 
 // Open returns a Store in a file of a directory, which is made if there is none. A file that is
@@ -107,18 +115,23 @@ func Open(dir string, cfg Config) (*Store, error) {
 	if err := cfg.setDefaults(1 << 30); err != nil {
 		return nil, err
 	}
-	d, err := openBolt(dir)
-	if err != nil {
+	d, err := kv.Open(kv.Config{Path: filepath.Join(dir, fileName), Bucket: bucket})
+	switch {
+	case errors.Is(err, kv.ErrDamaged):
+		return nil, fmt.Errorf("%w: move it away, or restore a copy", err)
+	case err != nil && !errors.Is(err, kv.ErrInUse):
+		return nil, fmt.Errorf("data directory: %w", err)
+	case err != nil:
 		return nil, err
 	}
 	s, err := start(cfg, d)
 	if err != nil {
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(err, d.Close())
 	}
 	return s, nil
 }
 
-func start(cfg Config, d driver) (*Store, error) {
+func start(cfg Config, d kv.Store) (*Store, error) {
 	buckets, err := NewBuckets(2 * time.Hour)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -126,20 +139,20 @@ func start(cfg Config, d driver) (*Store, error) {
 	s := &Store{base: base{cfg: cfg, driver: d, buckets: buckets, log: cfg.Logger}}
 	s.conversations = conversations{&s.base}
 	s.people = people{base: &s.base, hashing: make(chan struct{}, maxHashing)}
-	err = d.update(context.Background(), func(t tx) error {
-		if have := t.get([]byte{keyVersion}); have != nil && string(have) != version {
+	err = d.Update(context.Background(), func(t kv.Tx) error {
+		if have := t.Get([]byte{keyVersion}); have != nil && string(have) != version {
 			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
 		}
-		t.put([]byte{keyVersion}, []byte(version))
-		if s.generation = string(t.get([]byte{keyGeneration})); s.generation == "" {
+		t.Put([]byte{keyVersion}, []byte(version))
+		if s.generation = string(t.Get([]byte{keyGeneration})); s.generation == "" {
 			s.generation = rand.Text()
-			t.put([]byte{keyGeneration}, []byte(s.generation))
+			t.Put([]byte{keyGeneration}, []byte(s.generation))
 		}
 		secret := cfg.Secret
 		if len(secret) == 0 {
-			if secret = t.get([]byte{keySecret}); secret == nil {
+			if secret = t.Get([]byte{keySecret}); secret == nil {
 				secret = []byte(rand.Text())
-				t.put([]byte{keySecret}, secret)
+				t.Put([]byte{keySecret}, secret)
 			}
 		}
 		s.signer, err = hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
@@ -158,7 +171,7 @@ func start(cfg Config, d driver) (*Store, error) {
 func (s *Store) Close() error {
 	s.end()
 	s.sweeper.Wait()
-	return s.driver.close()
+	return s.driver.Close()
 }
 
 // Serve answers a call of a Client. It is a gateway.Config.OnInvoke.
@@ -236,7 +249,7 @@ type Stats struct {
 // Stats returns the figures.
 func (s *Store) Stats() (Stats, error) {
 	var all sums
-	err := s.driver.view(func(t tx) error {
+	err := s.driver.View(func(t kv.Tx) error {
 		load(t, []byte{keySums}, &all)
 		return nil
 	})

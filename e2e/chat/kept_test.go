@@ -375,7 +375,7 @@ func TestDataDirectoryIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(damaged, "chat.db"), junk, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails("damaged", damaged, "chat.db is damaged or is not a file of the chat")
+	fails("damaged", damaged, "chat.db is damaged or is no file of this program")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
 // ErrExposed is returned by New for an address that is not a loopback address, without tokens.
@@ -48,12 +50,20 @@ type Config struct {
 	Reload func(context.Context) error
 	// LogLevel is the level of the log that PUT /api/v1/log-level changes. Nil: status 501.
 	LogLevel *slog.LevelVar
+	// Stats keeps the statistics that the API shows. Nil: requests for them get status 501, and
+	// StatsTo, if it is not empty, is the URL of the node that keeps them.
+	Stats   *keep.Keeper
+	StatsTo string
 	// Collectors are further metrics, of a worker in the same process for example.
 	Collectors []prometheus.Collector
 	// Version is what runs, for the status and the metric sluice_build_info.
 	Version string
-	// Logger gets a line for each change that a request has made. Defaults to slog.Default().
+	// Logger gets a line for each change that has failed, and for mistakes in the files. Defaults to
+	// slog.Default().
 	Logger *slog.Logger
+	// Audit gets a line for each change that a request has made: message "admin change", level info.
+	// It should leave none out. Defaults to Logger.
+	Audit *slog.Logger
 }
 
 // Server is the admin listener of one gateway.
@@ -72,6 +82,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.Audit = cmp.Or(cfg.Audit, cfg.Logger)
 	s := &Server{cfg: cfg, control: cfg.Gateway.Control(), started: time.Now()}
 	var t *tokens
 	if cfg.TokenFile != "" {

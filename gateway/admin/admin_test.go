@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -106,10 +107,10 @@ func TestTokensAreReadAgain(t *testing.T) {
 	if a, b := status("first-token-of-the-file"), status(secret); a != 200 || b != 200 {
 		t.Errorf("%d, %d", a, b)
 	}
-	write("three words here\n")
+	write("four words are here\n")
 	wait(t, "the error", func() bool {
 		status(secret)
-		return strings.Contains(f.log.String(), "must be TOKEN or NAME TOKEN")
+		return strings.Contains(f.log.String(), "4 words: must be TOKEN, NAME TOKEN or")
 	})
 	if s := status(secret); s != 200 {
 		t.Errorf("with a bad file: %d", s)
@@ -179,13 +180,25 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// numbered is a file of n tokens.
+func numbered(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "secret%d\n", i)
+	}
+	return text.String()
+}
+
 // The commands send the first token, of a file that New accepts.
 func TestFirstToken(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"secret\n": "secret", "# people\n\n ops  secret \nother x\n": "secret", "caf\u00e9 secret\r\n": "secret",
+		"ops secret read,publish\n": "secret", "ops secret report,operate # all": "",
 		"": "", "# none\n": "", "secret\nthree words here\n": "", "\ufeffsecret\n": "", "ops se\x01cret": "",
-		strings.Repeat("secret\n", 101): "", strings.Repeat("#\n", 33<<10) + "secret": "",
+		"ops secret write": "", "ops secret read,": "", "ops secret READ": "", "ops publish": "", "ops read,publish": "",
+		"one secret read\ntwo secret\n": "", numbered(100): "secret0", numbered(101): "",
+		strings.Repeat("#\n", 33<<10) + "secret": "",
 	} {
 		file := filepath.Join(t.TempDir(), "token")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -237,5 +250,36 @@ func TestStatus(t *testing.T) {
 		len(s.Listen) != 2 || s.Totals.MessagesIn != 1 || s.Totals.MessagesOut != 1 || s.Version != "test" ||
 		s.Listen[0].URL != f.g.Addrs()[0] || s.Listen[0].Connections != 1 || s.Inner != f.g.WorkerAddr() {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A token does what its scopes allow, and a request beyond them is a problem, counted and logged.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tokens")
+	text := "ops " + secret + " read\nsite " + secret + "-2 publish\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(c *admin.Config) { c.TokenFile = file })
+	f.worker()
+	status, body := f.request("POST", "/api/v1/drain", "")
+	if status != 403 || !strings.Contains(body, `"status":403,"detail":"this needs a token with the scope operate`) {
+		t.Errorf("drain with the scope read: %d %s", status, body)
+	}
+	if status, body := f.plain("/api/v1/status", "Authorization", "Bearer "+secret+"-2"); status != 403 {
+		t.Errorf("status with the scope publish: %d %s", status, body)
+	}
+	if status, body := f.request("GET", "/metrics", ""); status != 200 ||
+		!strings.Contains(body, "sluice_admin_scope_failures_total 2\n") {
+		t.Errorf("%d %s", status, body)
+	}
+	if !strings.Contains(f.log.String(), "operator=ops path=/api/v1/drain scopes=read needs=operate") {
+		t.Errorf("the log: %s", f.log)
+	}
+	select {
+	case <-f.drained:
+		t.Error("it drains")
+	default:
 	}
 }

@@ -201,10 +201,10 @@ func levelName(of slog.Level) string {
 // audit logs a change that a request has made or tried. The name of its token is the operator: an
 // attribute called token would be masked.
 func (s *Server) audit(r *http.Request, what string, err error, details ...any) {
-	line := append([]any{"change", what, "addr", r.RemoteAddr, "operator", caller(r)}, details...)
+	line := append([]any{"change", what, "addr", r.RemoteAddr, "operator", callerOf(r).name}, details...)
 	if err != nil {
 		s.cfg.Logger.Warn("admin change failed", append(line, "err", err)...)
 		return
 	}
-	s.cfg.Logger.Info("admin change", line...)
+	s.cfg.Audit.Info("admin change", line...)
 }

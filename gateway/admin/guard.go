@@ -28,7 +28,8 @@ type guard struct {
 	slots   chan struct{} // one value for each request that is being answered; bound: none, maxRequests
 	logRate *rate.Limiter // of lines about failed authentications
 
-	failures atomic.Uint64
+	failures    atomic.Uint64 // requests without a valid token
+	beyondScope atomic.Uint64 // requests whose token lacks the scope
 
 	mu     sync.Mutex
 	failed map[netip.Addr]*rate.Limiter // guarded by mu; bound: none, maxAddresses
@@ -41,19 +42,25 @@ func newGuard(t *tokens, log *slog.Logger) *guard {
 	}
 }
 
-// who is the key of the request's context under which its caller stands.
-type who struct{}
+// caller is who sends a request: the name of the token, and what the token may be used for.
+type caller struct {
+	name  string
+	grant grant
+}
 
-// caller returns the name of the token of a request.
-func caller(r *http.Request) string {
-	name, _ := r.Context().Value(who{}).(string)
-	return name
+// callerKey is the key of the request's context under which its caller stands.
+type callerKey struct{}
+
+// callerOf returns the caller of a request, without a name and a scope if there is none.
+func callerOf(r *http.Request) caller {
+	c, _ := r.Context().Value(callerKey{}).(caller)
+	return c
 }
 
 // wrap returns a handler that answers requests with a valid token by h, and others by a problem.
 func (g *guard) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name, refused := g.authenticate(r)
+		from, refused := g.authenticate(r)
 		if refused != nil {
 			if refused.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
@@ -74,30 +81,31 @@ func (g *guard) wrap(h http.Handler) http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), who{}, name)))
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, from)))
 	})
 }
 
-// authenticate returns the name of the request's token, or why the request is refused.
-func (g *guard) authenticate(r *http.Request) (name string, refused *problem) {
+// authenticate returns the caller of a request, or why the request is refused.
+func (g *guard) authenticate(r *http.Request) (c caller, refused *problem) {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return "", refuse(http.StatusForbidden, "a web page of another origin must not send this request")
+		return caller{}, refuse(http.StatusForbidden, "a web page of another origin must not send this request")
 	}
 	if g.tokens == nil {
 		if !isLocal(r.Host) {
-			return "", refuse(http.StatusMisdirectedRequest, "without tokens the host must be a loopback address or localhost")
+			return caller{}, refuse(http.StatusMisdirectedRequest,
+				"without tokens the host must be localhost or a loopback address")
 		}
-		return "none", nil
+		return caller{"none", full()}, nil
 	}
 	from := addressOf(r)
 	if !g.mayTry(from) {
 		g.failures.Add(1)
-		return "", refuse(http.StatusTooManyRequests, "too many requests without a valid token from %v", from)
+		return caller{}, refuse(http.StatusTooManyRequests, "too many requests without a valid token from %v", from)
 	}
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
-		if name, ok := g.tokens.name(strings.TrimSpace(given)); ok {
-			return name, nil
+		if c, ok := g.tokens.find(strings.TrimSpace(given)); ok {
+			return c, nil
 		}
 	}
 	g.failures.Add(1)
@@ -105,7 +113,7 @@ func (g *guard) authenticate(r *http.Request) (name string, refused *problem) {
 	if g.logRate.Allow() {
 		g.log.Warn("admin request without a valid token", "addr", r.RemoteAddr, "path", r.URL.Path)
 	}
-	return "", refuse(http.StatusUnauthorized, "send Authorization: Bearer TOKEN")
+	return caller{}, refuse(http.StatusUnauthorized, "send Authorization: Bearer TOKEN")
 }
 
 // mayTry reports whether the address has not failed too often.

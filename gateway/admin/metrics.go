@@ -17,12 +17,12 @@ import (
 // collector reads the figures of a gateway when a scrape asks for them. It is static after
 // newCollector, and counts nothing itself.
 type collector struct {
-	gateway      *gateway.Gateway
-	version      string
-	authFailures func() uint64
-	figures      []gauged                    // of loops; bound: none, constant
-	listener     []gauged                    // of listeners; bound: none, constant
-	singles      map[string]*prometheus.Desc // by name; bound: none, constant
+	gateway  *gateway.Gateway
+	guard    *guard
+	version  string
+	figures  []gauged                    // of loops; bound: none, constant
+	listener []gauged                    // of listeners; bound: none, constant
+	singles  map[string]*prometheus.Desc // by name; bound: none, constant
 }
 
 // gauged is a figure with what a scrape needs of it.
@@ -100,7 +100,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.single(to, "sluice_workers", float64(stats.Workers), "active")
 	c.single(to, "sluice_workers", float64(stats.WorkersDraining), "draining")
 	c.single(to, "sluice_worker_auth_failures_total", float64(stats.WorkerAuthFailures))
-	c.single(to, "sluice_admin_auth_failures_total", float64(c.authFailures()))
+	c.single(to, "sluice_admin_auth_failures_total", float64(c.guard.failures.Load()))
+	c.single(to, "sluice_admin_scope_failures_total", float64(c.guard.beyondScope.Load()))
 	c.durations(to, "sluice_message_duration_seconds", &stats.MessageTime)
 	c.durations(to, "sluice_message_handling_seconds", &stats.HandlingTime)
 	c.workers(to)

@@ -85,7 +85,12 @@ func (c *contract) asks(method, path, body string, want int) (answer string) {
 // What the server answers is what its OpenAPI document says, for each operation.
 func TestTheDocumentIsKept(t *testing.T) {
 	t.Parallel()
-	f := ready(t)
+	keeper, keeps := keeping(t)
+	f := start(t, keeps)
+	f.worker()
+	if err := keeper.Take(t.Context(), sampleReport(1)); err != nil {
+		t.Fatal(err)
+	}
 	c := newContract(t, f)
 	f.dial("join room", "uid ada", "attr x")
 	id := f.clients("")[0].ID
@@ -98,6 +103,23 @@ func TestTheDocumentIsKept(t *testing.T) {
 	c.asks("GET", "/clients/"+strings.Repeat("0", 26), "", 404)
 	c.asks("GET", "/groups?prefix=r", "", 200)
 	c.asks("GET", "/workers", "", 200)
+	c.asks("GET", "/stats", "", 200)
+	c.asks("GET", "/stats?module=chat&interface=message&from=-14d&to=-1m", "", 200)
+	c.asks("GET", "/stats?from=2026-01-02T03:04:05Z&to=1780000000", "", 200)
+	for _, wrong := range []string{"from=yesterday", "to=1h", "from=-1m&to=-2m", "from=-1", "when=now", "to=99999999999"} {
+		c.asks("GET", "/stats?"+wrong, "", 400)
+	}
+	c.asks("GET", "/stats/series?from=-30m&step=120", "", 200)
+	c.asks("GET", "/stats/series?from=-14d", "", 200)
+	c.asks("GET", "/stats/series?from=-14d&step=60", "", 400)
+	c.asks("GET", "/stats/series?step=90", "", 400)
+	c.asks("GET", "/stats/series?step=1", "", 400)
+	c.asks("GET", "/stats/failures?module=chat&code=7&addr=10.0.0.1&text=wrong&limit=1", "", 200)
+	c.asks("GET", "/stats/failures?cursor=wrong", "", 400)
+	c.asks("GET", "/stats/failures?code=-1", "", 400)
+	c.asks("GET", "/stats/modules", "", 200)
+	c.asks("GET", "/stats/info", "", 200)
+	c.asks("POST", "/stats/reports", `{}`, 415)
 	c.asks("POST", "/publish", `{"group":"room","text":"hello"}`, 200)
 	c.asks("POST", "/publish", `{"all":true,"data":"AAE=","local":true}`, 200)
 	c.asks("POST", "/publish", `{"all":true}`, 400)

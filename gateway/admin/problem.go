@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
 // problem is an error that the client gets as application/problem+json (RFC 9457).
@@ -39,7 +40,7 @@ func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, gateway.ErrNoClient):
 		status = http.StatusNotFound
-	case errors.Is(err, gateway.ErrTarget):
+	case errors.Is(err, gateway.ErrTarget), errors.Is(err, keep.ErrStep), errors.Is(err, keep.ErrCursor):
 		status = http.StatusBadRequest
 	case errors.Is(err, gateway.ErrNotRunning):
 		status = http.StatusServiceUnavailable

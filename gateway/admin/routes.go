@@ -15,25 +15,18 @@ const maxScrapes = 4
 
 // newHandler returns the handler of all requests.
 func newHandler(s *Server) (http.Handler, error) {
-	registry, err := newRegistry(&collector{
-		gateway: s.cfg.Gateway, version: s.cfg.Version, authFailures: s.guard.failures.Load,
-	}, s.cfg.Collectors...)
+	figures := &collector{gateway: s.cfg.Gateway, guard: s.guard, version: s.cfg.Version}
+	registry, err := newRegistry(figures, s.cfg.Collectors...)
 	if err != nil {
 		return nil, err
 	}
 	guarded := http.NewServeMux()
-	guarded.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true,
-	}))
-	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
-	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	for _, e := range endpointsOf(s) {
-		guarded.Handle(e.pattern, e.serve)
+	})
+	for _, e := range endpointsOf(s, metrics) {
+		guarded.Handle(e.pattern, s.guard.limit(e.scope, e.serve))
 	}
-	guarded.HandleFunc("GET /api/v1/openapi.yaml", document)
 	all := http.NewServeMux()
 	all.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
 	all.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,27 +51,42 @@ func probe(w http.ResponseWriter, err error) {
 // operation answers a request of the API: with a value for JSON, or an error.
 type operation func(w http.ResponseWriter, r *http.Request) (any, error)
 
-// endpoint is one operation of the API.
+// endpoint is what is served at a path to callers with a token.
 type endpoint struct {
 	pattern string
-	serve   operation
+	scope   scope // that the token needs
+	serve   http.Handler
 }
 
-// endpointsOf returns the operations of the API. openapi.yaml describes them.
-func endpointsOf(s *Server) []endpoint {
+// endpointsOf returns all that is served to callers with a token. openapi.yaml describes the API.
+func endpointsOf(s *Server, metrics http.Handler) []endpoint {
+	calls := newStatistics(&s.cfg)
 	return []endpoint{
-		{"GET /api/v1/status", s.status},
-		{"GET /api/v1/clients", s.clients},
-		{"GET /api/v1/clients/{id}", s.client},
-		{"GET /api/v1/groups", s.groups},
-		{"GET /api/v1/workers", s.workers},
-		{"POST /api/v1/kick", s.kick},
-		{"POST /api/v1/publish", s.publish},
-		{"POST /api/v1/drain", s.drain},
-		{"POST /api/v1/rebalance", s.rebalance},
-		{"POST /api/v1/reload", s.reload},
-		{"GET /api/v1/log-level", s.logLevel},
-		{"PUT /api/v1/log-level", s.setLogLevel},
+		{"GET /metrics", scopeRead, metrics},
+		{"GET /debug/pprof/", scopeOperate, http.HandlerFunc(pprof.Index)},
+		{"GET /debug/pprof/cmdline", scopeOperate, http.HandlerFunc(pprof.Cmdline)},
+		{"GET /debug/pprof/profile", scopeOperate, http.HandlerFunc(pprof.Profile)},
+		{"GET /debug/pprof/symbol", scopeOperate, http.HandlerFunc(pprof.Symbol)},
+		{"GET /debug/pprof/trace", scopeOperate, http.HandlerFunc(pprof.Trace)},
+		{"GET /api/v1/openapi.yaml", scopeRead, http.HandlerFunc(document)},
+		{"GET /api/v1/status", scopeRead, operation(s.status)},
+		{"GET /api/v1/clients", scopeRead, operation(s.clients)},
+		{"GET /api/v1/clients/{id}", scopeRead, operation(s.client)},
+		{"GET /api/v1/groups", scopeRead, operation(s.groups)},
+		{"GET /api/v1/workers", scopeRead, operation(s.workers)},
+		{"GET /api/v1/stats", scopeRead, operation(calls.rows)},
+		{"GET /api/v1/stats/series", scopeRead, operation(calls.series)},
+		{"GET /api/v1/stats/failures", scopeRead, operation(calls.failures)},
+		{"GET /api/v1/stats/modules", scopeRead, operation(calls.modules)},
+		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
+		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
+		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
+		{"POST /api/v1/publish", scopePublish, operation(s.publish)},
+		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},
+		{"POST /api/v1/drain", scopeOperate, operation(s.drain)},
+		{"POST /api/v1/rebalance", scopeOperate, operation(s.rebalance)},
+		{"POST /api/v1/reload", scopeOperate, operation(s.reload)},
+		{"PUT /api/v1/log-level", scopeOperate, operation(s.setLogLevel)},
 	}
 }
 

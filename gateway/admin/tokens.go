@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,10 +22,10 @@ const (
 	tokenRecheck = time.Second // how often the file is looked at, at most
 )
 
-// token is the hash of a token, which all have the same length, and its name for the audit log.
+// token is the hash of a token, which all have the same length, and who sends it.
 type token struct {
-	name string
-	hash [sha256.Size]byte
+	hash   [sha256.Size]byte
+	caller caller
 }
 
 // tokens are the tokens of a file. It is read again when it has changed. A file that cannot be used
@@ -70,7 +71,7 @@ func (t *tokens) reload() error {
 		if len(l.token) < shortToken {
 			t.log.Warn("admin token is short: use at least 16 random characters", "file", t.path, "line", l.number)
 		}
-		t.all = append(t.all, token{l.name, sha256.Sum256([]byte(l.token))})
+		t.all = append(t.all, token{sha256.Sum256([]byte(l.token)), caller{l.name, l.grant}})
 	}
 	return nil
 }
@@ -97,11 +98,12 @@ func stampOf(info os.FileInfo) string {
 // tokenLine is a token in a file.
 type tokenLine struct {
 	name, token string
+	grant       grant
 	number      int // of the line, from 1
 }
 
-// readLines reads lines of TOKEN or NAME TOKEN, at least one. Empty lines and those that begin with
-// # are skipped. A token without a name has the name "token".
+// readLines reads lines of TOKEN, NAME TOKEN or NAME TOKEN SCOPE[,SCOPE...], at least one. Empty
+// lines and those that begin with # are skipped.
 func readLines(r io.Reader) (all []tokenLine, err error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxTokenFile+1))
 	if err != nil {
@@ -117,16 +119,14 @@ func readLines(r io.Reader) (all []tokenLine, err error) {
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		if len(words) > 2 {
-			return nil, fmt.Errorf("line %d: %d words: must be TOKEN or NAME TOKEN", n, len(words))
+		l, err := readLine(words)
+		if err == nil && slices.ContainsFunc(all, func(o tokenLine) bool { return o.token == l.token }) {
+			err = errors.New("the token of an earlier line")
 		}
-		l := tokenLine{name: "token", token: words[len(words)-1], number: n}
-		if len(words) == 2 {
-			l.name = words[0]
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		if strings.ContainsFunc(l.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, fmt.Errorf("line %d: a token must be of printable ASCII characters", n)
-		}
+		l.number = n
 		all = append(all, l)
 	}
 	switch {
@@ -138,19 +138,46 @@ func readLines(r io.Reader) (all []tokenLine, err error) {
 	return all, nil
 }
 
-// name returns the name of a token, or false if it is not valid. It takes the same time for each
-// token that is not valid.
-func (t *tokens) name(given string) (name string, ok bool) {
+// readLine reads the words of a line. A token without a name has the name "token", and a token
+// without scopes may be used for everything.
+func readLine(words []string) (l tokenLine, err error) {
+	l = tokenLine{name: "token", grant: full()}
+	switch len(words) {
+	case 1:
+		l.token = words[0]
+	case 2:
+		l.name, l.token = words[0], words[1]
+		// Such a token would be one for everything that everybody guesses.
+		if _, err := readGrant(l.token); err == nil {
+			return l, fmt.Errorf("%s is a scope: a token with scopes needs a name before it", l.token)
+		}
+	case 3:
+		l.name, l.token = words[0], words[1]
+		if l.grant, err = readGrant(words[2]); err != nil {
+			return l, err
+		}
+	default:
+		return l, fmt.Errorf("%d words: must be TOKEN, NAME TOKEN or NAME TOKEN SCOPE[,SCOPE...]", len(words))
+	}
+	if strings.ContainsFunc(l.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return l, errors.New("a token must be of printable ASCII characters")
+	}
+	return l, nil
+}
+
+// find returns the caller that sends a token, or false if it is not valid. It takes the same time
+// for each token that is not valid.
+func (t *tokens) find(given string) (c caller, ok bool) {
 	hash := sha256.Sum256([]byte(given))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recheck()
 	for i := range t.all {
 		if subtle.ConstantTimeCompare(hash[:], t.all[i].hash[:]) == 1 {
-			name, ok = t.all[i].name, true
+			c, ok = t.all[i].caller, true
 		}
 	}
-	return name, ok
+	return c, ok
 }
 
 // recheck reads the file again if it has changed. mu must be held.

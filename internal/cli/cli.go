@@ -137,7 +137,7 @@ func addConfig(root *cobra.Command) *cobra.Command {
 }
 
 func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
-	o := options{log: log, reload: hup}
+	o := options{log: log, reload: hup, keepsChat: true}
 	var addressRate int
 	c := &cobra.Command{
 		Use:   "chat",
@@ -154,7 +154,6 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
-	o.dataFlag(c)
 	configFlags(c, &o)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
@@ -186,7 +185,7 @@ one process, or with --worker a worker only.
 }
 
 func gatewayCommand(log *slog.Logger, hup hangUps) *cobra.Command {
-	o := options{log: log, reload: hup}
+	o := options{log: log, reload: hup, keepsChat: true}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -204,7 +203,6 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
-	o.dataFlag(c)
 	configFlags(c, &o)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws and wss listeners")
 	return c

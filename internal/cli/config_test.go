@@ -176,7 +176,7 @@ max_message: -1
 	}{
 		{text, []string{
 			"2: tls_cert: certs: " + bad, "5: link_tls_cert: certs: " + bad, "9: jwt_secret_file: " + bad,
-			"12: admin_token_file: " + bad + ": line 2: 3 words", "13: admin_tls_cert: certs: " + bad,
+			"12: admin_token_file: " + bad + ": line 2: scope \"here\"", "13: admin_tls_cert: certs: " + bad,
 			"15: max_message: -1",
 		}},
 		{"admin: 0.0.0.0:9090\n", []string{"1: admin: 0.0.0.0:9090: without --admin-token-file"}},

@@ -50,8 +50,9 @@ type options struct {
 	envOfWorkers   atomic.Pointer[[]string] // variables of worker processes, from the file
 	reloadAsked    chan chan<- bool         // requests to reload, beside SIGHUP; nil: none can come
 	keepsChat      bool                     // the gateway has the chat's store
-	data           string                   // directory of the store; empty: it is in memory
+	data           string                   // directory of the store and of statistics; empty: they are in memory
 	store          *store.Store
+	stats          statsOptions
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -146,16 +147,11 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
 	o.tokens.addFlags(c.Flags())
 	adminFlags(c, o)
+	o.stats.addFlags(f)
+	f.StringVar(&o.data, "data", "",
+		"`directory` where statistics, and messages and names of the chat, are kept (default: in memory, until "+
+			"this process ends)")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
-}
-
-// dataFlag adds the flag of commands that keep what the chat must not forget. It is a flag of the
-// gateway, in whose process the store is.
-func (o *options) dataFlag(c *cobra.Command) {
-	o.keepsChat = true
-	c.Flags().StringVar(&o.data, "data", "",
-		"`directory` where the chat keeps messages and names (default: in memory, until this process ends)")
-	o.ofGateway = append(o.ofGateway, "data")
 }
 
 // noZeros refuses a 0 where it would stand for the default: a flag accepts 0 where that is its

@@ -51,14 +51,11 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
-	if err := o.openStore(key); err != nil {
-		return err
-	}
-	defer o.closeStore()
-	g, err := o.newGateway(key, page)
+	g, closeData, err := o.openGateway(key, page)
 	if err != nil {
 		return err
 	}
+	defer closeData()
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
 	defer stopGateway()
@@ -134,14 +131,11 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 		return err
 	}
 	keepTLS(c.Context(), o)
-	if err := o.openStore(key); err != nil {
-		return err
-	}
-	defer o.closeStore()
-	g, err := o.newGateway(key, page)
+	g, closeData, err := o.openGateway(key, page)
 	if err != nil {
 		return err
 	}
+	defer closeData()
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
 	operators, err := newAdmin(o, c, g, stop)
@@ -259,6 +253,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	if o.store != nil {
 		cfg.OnInvoke = o.store.Serve
 	}
+	if err := o.stats.check(); err != nil {
+		return nil, err
+	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
@@ -298,6 +295,25 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		return nil, ofField(bad.Field, bad.Err)
 	}
 	return w, err
+}
+
+// openGateway opens what is kept, the store of the chat and the statistics, and makes a gateway
+// with them. The caller closes them when the gateway has ended.
+func (o *options) openGateway(key []byte, page pageOn) (g *gateway.Gateway, closeData func(), err error) {
+	closeData = func() {
+		o.stats.close(o.log)
+		o.closeStore()
+	}
+	if err = o.openStore(key); err == nil {
+		err = o.stats.open(o)
+	}
+	if err == nil {
+		g, err = o.newGateway(key, page)
+	}
+	if err != nil {
+		closeData()
+	}
+	return g, closeData, err
 }
 
 // openStore opens the store that the workers of the chat call, if the command has one. The caller

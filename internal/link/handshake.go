@@ -58,6 +58,7 @@ type GatewayHello struct {
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
 	Invokes   bool          // the gateway answers Invoke
+	Reports   bool          // the gateway takes Report
 	Narrows   bool          // the gateway takes part in narrow sends
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
@@ -76,7 +77,8 @@ const (
 
 	// In message 4.
 	featureInvoke = 0x01
-	featureNarrow = 0x02
+	featureReport = 0x02
+	featureNarrow = 0x04
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -358,6 +360,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Invokes {
 		features |= featureInvoke
 	}
+	if g.Reports {
+		features |= featureReport
+	}
 	if g.Narrows {
 		features |= featureNarrow
 	}
@@ -371,7 +376,8 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	features := c.U8()
-	g.Invokes, g.Narrows = features&featureInvoke != 0, features&featureNarrow != 0
+	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
+	g.Narrows = features&featureNarrow != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

@@ -1,5 +1,5 @@
-// Package stat compares a few repeated measurements of one value.
-package stat
+// Package significance compares a few repeated measurements of one value.
+package significance
 
 import (
 	"math"

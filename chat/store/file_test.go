@@ -64,7 +64,7 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, says := range map[string]string{
-		used: "in use by another process", other: "is damaged or is not a file of the chat",
+		used: "in use by another process", other: "is damaged or is no file of this program",
 		filepath.Join(other, "chat.db"): "not a directory",
 	} {
 		if st, err := openFile(t, dir); err == nil || !strings.Contains(err.Error(), says) {
