@@ -45,8 +45,8 @@ type lookup struct {
 	loop   uint8
 	reader directory.Reader
 	sets   []directory.Set // bound: sets that a sender knows
-	found  [][]uint32
-	token  narrow.Token // 0: not answered
+	found  [][]uint32      // of each set; bound: gateways that a loop knows
+	token  narrow.Token    // 0: not answered
 	done   func(l *loop, found *lookup)
 }
 
@@ -112,9 +112,9 @@ func (n *interest) tick(loop uint8) {
 	n.ticks[loop] = slices.Min(n.ticks) + 1
 }
 
-// loopTime is the time that all loops have seen, in seconds. A set without members stays entered for
-// some of it, in case that a command which needs it is still on its way to a loop. It is called with
-// mu.
+// loopTime is the time that all loops have seen, in seconds. A set without members stays entered
+// for some of it, in case that a command which needs it is still on its way to a loop. It is called
+// with mu.
 func (n *interest) loopTime() time.Duration { return time.Duration(slices.Min(n.ticks)) * tickEvery }
 
 // await has a loop told when a set that it holds is visible.

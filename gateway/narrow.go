@@ -59,8 +59,8 @@ func (h *memberWatch) Emptied(kind registry.Kind, name string) {
 	(*interest)(h).release(directory.Set{Kind: byte(kind), Name: name})
 }
 
-// recipients returns the gateways that a command which is relayed to all is for. It reports false if
-// it is for all.
+// recipients returns the gateways that a command which is relayed to all is for. It reports false
+// if it is for all.
 func (x *narrowing) recipients(f *link.Frame) ([]uint32, bool) {
 	c := link.Read(f.Payload)
 	x.names = x.names[:0]

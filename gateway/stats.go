@@ -70,9 +70,6 @@ type LoopStats struct {
 	// CommandsDropped are commands for another gateway that were lost. The gateway was disconnected
 	// for too long or has gone, too many bytes waited for it, or no worker listed it.
 	CommandsDropped uint64
-	// UnitsParked are calls' effects that had to wait until a join in them, or a uid of the
-	// handshake, was visible to all gateways. A stream of them counts once.
-	UnitsParked uint64
 	// StaleTargets are commands for clients that had gone. A message among them is not delivered.
 	StaleTargets uint64
 	// AttrsRejected are SETs without effect, because the client would have had more than 1 MiB of
@@ -199,6 +196,7 @@ type LoopStats struct {
 	// ClosesByReason are connections, of clients or not, by the reason of their end.
 	ClosesByReason map[string]uint64
 	SlowConsumerStats
+	NarrowStats
 }
 
 // Stats are the figures of a gateway: the sums over its loops, and those of each loop. A worker
@@ -206,6 +204,7 @@ type LoopStats struct {
 type Stats struct {
 	LoopStats
 	WorkerAuthFailures uint64          // peers refused on the port for workers
+	InterestStats                      // what the gateway has in the directory
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
 	// MessageTime is how long messages took from when they were read until their worker had handled
@@ -231,7 +230,7 @@ func (g *Gateway) Stats() Stats {
 		return Stats{}
 	}
 	ask(g, (*loop).storeStats)
-	all := Stats{WorkerAuthFailures: g.authFailures.Load()}
+	all := Stats{WorkerAuthFailures: g.authFailures.Load(), InterestStats: g.interest.stats()}
 	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
 		s := l.lastStats.Load()
@@ -351,6 +350,9 @@ func (l *loop) snapshot() *snapshot {
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
 	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
+	if l.narrow != nil {
+		s.NarrowStats = l.narrow.stats(l.stats.UnitsParked)
+	}
 	return s
 }
 

@@ -21,6 +21,7 @@ type collector struct {
 	guard    *guard
 	version  string
 	figures  []gauged                    // of loops; bound: none, constant
+	interest []gauged                    // of the gateway; bound: none, constant
 	listener []gauged                    // of listeners; bound: none, constant
 	singles  map[string]*prometheus.Desc // by name; bound: none, constant
 }
@@ -35,7 +36,8 @@ type gauged struct {
 // newRegistry returns a registry with the metrics of the gateway, the Go runtime and the process,
 // and further ones.
 func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Registry, error) {
-	c.figures = described(loopFigures, reflect.TypeFor[gateway.LoopStats](), "loop")
+	c.figures = described(slices.Concat(loopFigures, narrowFigures), reflect.TypeFor[gateway.LoopStats](), "loop")
+	c.interest = described(interestFigures, reflect.TypeFor[gateway.InterestStats]())
 	c.listener = described(listenerFigures, reflect.TypeFor[gateway.ListenerStats](), "listener")
 	c.singles = make(map[string]*prometheus.Desc)
 	for _, s := range singles {
@@ -52,22 +54,22 @@ func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Regist
 	return registry, nil
 }
 
-// described prepares figures of a struct, which have one label.
-func described(figures []figure, of reflect.Type, label string) []gauged {
+// described prepares figures of a struct.
+func described(figures []figure, of reflect.Type, labels ...string) []gauged {
 	all := make([]gauged, len(figures))
 	for i, f := range figures {
 		kind := prometheus.GaugeValue
 		if field := f.in(reflect.New(of).Elem()); field.IsValid() && field.CanUint() {
 			kind = prometheus.CounterValue
 		}
-		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, []string{label}, nil), kind}
+		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, labels, nil), kind}
 	}
 	return all
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range slices.Concat(c.figures, c.listener) {
+	for _, f := range slices.Concat(c.figures, c.interest, c.listener) {
 		to <- f.desc
 	}
 	for _, d := range c.singles {
@@ -93,6 +95,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for i := range stats.Listeners {
 		emit(to, c.listener, reflect.ValueOf(&stats.Listeners[i]).Elem(), stats.Listeners[i].URL)
 	}
+	emit(to, c.interest, reflect.ValueOf(&stats.InterestStats).Elem())
 	c.single(to, "sluice_build_info", 1, c.version, runtime.Version())
 	c.single(to, "sluice_ready", oneIf(c.gateway.Readiness() == nil))
 	c.single(to, "sluice_draining", oneIf(c.gateway.Draining()))
@@ -157,7 +160,7 @@ func (c *collector) single(to chan<- prometheus.Metric, name string, value float
 }
 
 // emit sends the figures of one struct.
-func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label string) {
+func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, labels ...string) {
 	for _, f := range figures {
 		value := 0.0
 		switch v := f.in(of); {
@@ -166,7 +169,7 @@ func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label
 		case v.CanInt():
 			value = float64(v.Int())
 		}
-		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label)
+		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
 	}
 }
 

@@ -19,8 +19,8 @@ func (h *Holder) Observe(token Token) {
 	}
 }
 
-// Fail is the event that the gateway cannot keep its entries right: the directory has failed, or has
-// lost its data. All permits are withdrawn.
+// Fail is the event that the gateway cannot keep its entries right: the directory has failed, or
+// has lost its data. All permits are withdrawn.
 func (h *Holder) Fail() {
 	if h.mode != clean {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// world is a number of gateways with a directory, in any order of events: everything that takes time
-// takes a random one, links break and come back, the directory fails and loses its data, and
+// world is a number of gateways with a directory, in any order of events: everything that takes
+// time takes a random one, links break and come back, the directory fails and loses its data, and
 // gateways freeze. The clock is common; SPEC.md says what clocks that differ need.
 type world struct {
 	t        *testing.T
@@ -371,7 +371,8 @@ func (n *node) leave(set directory.Set) {
 }
 
 // send decides about a message, and checks that it reaches each acknowledged member. It needs not
-// reach those of a gateway that has restarted, as long as the sender has no link to the new process.
+// reach those of a gateway that has restarted, as long as the sender has no link to the new
+// process.
 func (l *nodeLoop) send() {
 	w := l.n.w
 	sets := []directory.Set{w.set()}

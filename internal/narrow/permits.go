@@ -39,8 +39,8 @@ func NewPermits() *Permits {
 	return &Permits{links: make(map[uint32]*permit), left: make(map[uint64]int)}
 }
 
-// Allow is the event that the sender at the other end of a link asks for a permit, while the gateway
-// gives them. It reports whether it gets one: not before it has answered each FORGET.
+// Allow is the event that the sender at the other end of a link asks for a permit, while the
+// gateway gives them. It reports whether it gets one: not before it has answered each FORGET.
 func (p *Permits) Allow(now time.Duration, serial uint32, reader directory.Reader) bool {
 	k := p.links[serial]
 	if k == nil {

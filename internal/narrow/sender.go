@@ -23,8 +23,8 @@ type SenderCounters struct {
 	// Messages that left out nobody because a set was not in memory, because the directory had not
 	// answered, or because a join of the sender's own was under way.
 	WidenedUnknown, WidenedUnavailable, WidenedJoining uint64
-	// WidenedDoubt are messages that went to gateways without a valid permit, besides those that hold
-	// the set.
+	// WidenedDoubt are messages that went to gateways without a valid permit, besides those that
+	// hold the set.
 	WidenedDoubt uint64
 	Fetched      uint64 // sets asked for
 	Evicted      uint64 // sets given up for others
@@ -73,8 +73,8 @@ type fetch struct {
 type permission struct {
 	token        Token // 0: none
 	since, until time.Duration
-	// joins is the sequence of the newest join relayed to it that is not remembered by itself. Until
-	// it is confirmed the gateway is not left out. 0: none.
+	// joins is the sequence of the newest join relayed to it that is not remembered by itself.
+	// Until it is confirmed the gateway is not left out. 0: none.
 	joins uint64
 }
 
@@ -103,6 +103,9 @@ func NewSender(maxSets int) *Sender {
 		gateways: make(map[uint32]*permission), joining: make(map[string]int),
 	}
 }
+
+// Len returns the number of sets in memory.
+func (s *Sender) Len() int { return len(s.sets) }
 
 // AddGateway adds another gateway, which is not left out until it permits it.
 func (s *Sender) AddGateway(id uint32) {
@@ -179,8 +182,8 @@ func (s *Sender) Relayed(set directory.Set, gateway uint32, sequence uint64) {
 	s.joining[key]++
 }
 
-// Confirmed notes that a gateway has applied what was relayed to it up to a sequence, and that it is
-// visible.
+// Confirmed notes that a gateway has applied what was relayed to it up to a sequence, and that it
+// is visible.
 func (s *Sender) Confirmed(gateway uint32, last uint64) {
 	if g := s.gateways[gateway]; g != nil && g.joins != 0 && g.joins <= last {
 		g.joins, g.token, s.common.known = 0, 0, false // what is in memory is older: a new permit is needed
