@@ -25,8 +25,8 @@ import (
 // four times as much.
 type Config struct {
 	// ID is the first part of every client id. Gateways that share workers must have different ids.
-	// Of two gateways with the same id a worker serves one and logs an error. Defaults to a random
-	// number.
+	// Of two gateways with the same id a worker serves one and logs an error. With a Directory, Run
+	// leases the id, so that no two have the same. Defaults to a random number.
 	ID uint32
 	// Name is the gateway's name in logs, at most 200 bytes. Defaults to the name of the host.
 	Name string
@@ -37,9 +37,15 @@ type Config struct {
 	// takes the port over from it.
 	WorkerAddr string
 	// Advertise is the host:port where other gateways reach WorkerAddr, at most 200 bytes. They
-	// connect to it to pass on commands about their own clients. Defaults to the address that the
-	// workers use.
+	// connect to it to pass on commands about their own clients. With a Directory the workers find it
+	// there and connect to it too. Defaults to the address that the workers use; with a Directory to
+	// WorkerAddr, which must have a host then that others can connect to.
 	Advertise string
+	// Directory is what gateways and workers share to find each other, made by directory.Open. Run
+	// leases the ID there before it listens; until the directory answers, it waits. Later outages
+	// cost nothing: clients and links go on, and the gateway takes its lease again. Defaults to none:
+	// workers have to know the gateway's address. The caller closes the Directory after Run.
+	Directory directory.Directory
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
 	Key []byte
@@ -129,10 +135,6 @@ type Config struct {
 	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
 	// keep an answer that it has returned.
 	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
-	// Directory says which gateways have members of a group and clients of a uid, so that a message
-	// goes to those alone. It must be the same for all gateways. Without one each message goes to all
-	// gateways. It is not closed by the gateway.
-	Directory directory.Directory
 	// OnStats gets the reports of workers about their calls: how many there were of which kind, how
 	// long they took, and what the failures said. Each worker sends one every second in which there
 	// were calls, and the next one when OnStats has returned nil for it. Return nil when the report
@@ -242,6 +244,11 @@ func (c *Config) check() error {
 	}
 	if len(c.Advertise) > link.MaxName {
 		return invalid("Advertise", "%d bytes: must be at most %d", len(c.Advertise), link.MaxName)
+	}
+	if c.Directory != nil {
+		if err := c.checkAdvertised(); err != nil {
+			return err
+		}
 	}
 	if err := valid.Key(c.Key); err != nil {
 		return &ConfigError{"Key", err}

@@ -64,7 +64,7 @@ const (
 
 func newInterest(g *Gateway, loops int) *interest {
 	return &interest{
-		g: g, dir: g.cfg.Directory, member: directory.Member{Gateway: g.cfg.ID, Epoch: g.epoch & (1<<53 - 1)},
+		g: g, dir: g.cfg.Directory, member: g.place.entry(g.cfg.ID),
 		wake: make(chan struct{}, 1), locate: make(chan struct{}, 1),
 		holder: narrow.NewHolder(g.cfg.ID, loops), notices: make([][]notice, loops), ticks: make([]uint32, loops),
 	}

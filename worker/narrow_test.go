@@ -20,23 +20,24 @@ import (
 
 // shaky is a directory in memory that gateways share, and that can fail and lose its data.
 type shaky struct {
-	*directory.Memory
-	mu    sync.Mutex
-	lost  int // times that the data was lost
-	inner directory.Directory
-	down  atomic.Bool
-	slow  atomic.Int64 // how long a call takes
+	*directory.Memory // for rows
+	mu                sync.Mutex
+	lost              int // times that the data was lost
+	inner             directory.Directory
+	down              atomic.Bool
+	slow              atomic.Int64 // how long a call takes
 }
 
 func newShaky(t *testing.T) *shaky {
 	t.Helper()
 	s := &shaky{}
+	s.Memory = s.lose(t)
 	s.lose(t)
 	return s
 }
 
 // lose loses all data.
-func (s *shaky) lose(t *testing.T) {
+func (s *shaky) lose(t *testing.T) *directory.Memory {
 	t.Helper()
 	m, err := directory.NewMemory(directory.MemoryConfig{})
 	if err != nil {
@@ -46,6 +47,7 @@ func (s *shaky) lose(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inner, s.lost = m, s.lost+1
+	return m
 }
 
 func (s *shaky) now() (directory.Directory, error) {

@@ -22,6 +22,7 @@ type collector struct {
 	version  string
 	figures  []gauged                    // of loops; bound: none, constant
 	interest []gauged                    // of the gateway; bound: none, constant
+	place    []gauged                    // of the directory; bound: none, constant
 	listener []gauged                    // of listeners; bound: none, constant
 	singles  map[string]*prometheus.Desc // by name; bound: none, constant
 }
@@ -39,6 +40,7 @@ func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Regist
 	c.figures = described(slices.Concat(loopFigures, narrowFigures), reflect.TypeFor[gateway.LoopStats](), "loop")
 	c.interest = described(interestFigures, reflect.TypeFor[gateway.InterestStats]())
 	c.listener = described(listenerFigures, reflect.TypeFor[gateway.ListenerStats](), "listener")
+	c.place = described(directoryFigures, reflect.TypeFor[gateway.DirectoryStats]())
 	c.singles = make(map[string]*prometheus.Desc)
 	for _, s := range singles {
 		c.singles[s.name] = prometheus.NewDesc(s.name, s.help, s.labels, nil)
@@ -54,7 +56,7 @@ func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Regist
 	return registry, nil
 }
 
-// described prepares figures of a struct.
+// described prepares figures of a struct, which have these labels.
 func described(figures []figure, of reflect.Type, labels ...string) []gauged {
 	all := make([]gauged, len(figures))
 	for i, f := range figures {
@@ -69,7 +71,7 @@ func described(figures []figure, of reflect.Type, labels ...string) []gauged {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range slices.Concat(c.figures, c.interest, c.listener) {
+	for _, f := range slices.Concat(c.figures, c.listener, c.place, c.interest) {
 		to <- f.desc
 	}
 	for _, d := range c.singles {
@@ -96,6 +98,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		emit(to, c.listener, reflect.ValueOf(&stats.Listeners[i]).Elem(), stats.Listeners[i].URL)
 	}
 	emit(to, c.interest, reflect.ValueOf(&stats.InterestStats).Elem())
+	emit(to, c.place, reflect.ValueOf(&stats.Directory).Elem())
 	c.single(to, "sluice_build_info", 1, c.version, runtime.Version())
 	c.single(to, "sluice_ready", oneIf(c.gateway.Readiness() == nil))
 	c.single(to, "sluice_draining", oneIf(c.gateway.Draining()))

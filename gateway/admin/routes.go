@@ -28,16 +28,17 @@ func newHandler(s *Server) (http.Handler, error) {
 		guarded.Handle(e.pattern, s.guard.limit(e.scope, e.serve))
 	}
 	all := http.NewServeMux()
-	all.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
+	all.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil, "") })
 	all.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		probe(w, s.cfg.Gateway.Readiness())
+		probe(w, s.cfg.Gateway.Readiness(), directoryNote(s.cfg.Gateway))
 	})
 	all.Handle("/", s.guard.wrap(plainErrors(guarded)))
 	return all, nil
 }
 
-// probe answers a probe. The body of a 503 has the reason.
-func probe(w http.ResponseWriter, err error) {
+// probe answers a probe. The body of a 503 has the reason. That of a 200 has the note, if there is
+// one.
+func probe(w http.ResponseWriter, err error, note string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
@@ -45,7 +46,10 @@ func probe(w http.ResponseWriter, err error) {
 		_, _ = w.Write([]byte(err.Error() + "\n"))
 		return
 	}
-	_, _ = w.Write([]byte("ok\n"))
+	if note != "" {
+		note += "\n"
+	}
+	_, _ = w.Write([]byte("ok\n" + note))
 }
 
 // operation answers a request of the API: with a value for JSON, or an error.
