@@ -176,24 +176,36 @@ func poke(c chan struct{}) {
 	}
 }
 
-// generation is the token of the directory's present data. It is 0 while the directory is down.
+// generation is the token of the directory's data, as far as that is known here. It is 0 while the
+// directory is down.
 func (n *interest) generation() narrow.Token {
 	s := n.dir.State()
-	if !s.Up || s.Generation == "" {
+	if !s.Up {
+		return 0
+	}
+	return tokenOf(s.Generation)
+}
+
+// tokenOf returns the token of a generation, 0 for none.
+func tokenOf(generation string) narrow.Token {
+	if generation == "" {
 		return 0
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(s.Generation))
+	_, _ = h.Write([]byte(generation))
 	return narrow.Token(max(h.Sum64(), 1))
 }
 
 // call makes one call of the directory. It returns the token of the data that it was about, or 0 if
-// that is not certain.
+// that is not certain: the data may have been lost a moment ago.
 func (n *interest) call(ctx context.Context, f func(ctx context.Context) error) narrow.Token {
 	limited, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
 	before := n.generation()
-	if err := f(limited); err != nil || before != n.generation() {
+	if before == 0 || f(limited) != nil {
+		return 0
+	}
+	if after, err := n.dir.Generation(limited); err != nil || tokenOf(after) != before {
 		return 0
 	}
 	return before

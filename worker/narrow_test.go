@@ -94,6 +94,13 @@ func (s *shaky) State() directory.State {
 	return directory.State{Up: !s.down.Load(), Generation: fmt.Sprint(s.lost)}
 }
 
+func (s *shaky) Generation(context.Context) (string, error) {
+	if _, err := s.now(); err != nil {
+		return "", err
+	}
+	return s.State().Generation, nil
+}
+
 func (s *shaky) Changed() <-chan struct{} { return nil }
 
 // rooms is a handler of rooms.
