@@ -27,7 +27,6 @@ type narrowing struct {
 	parking  parking
 	names    [][]byte // scratch; bound: none, of one command
 	ids      []uint32 // scratch; bound: gateways that a loop knows
-	over     []uint64 // scratch; bound: rounds of forgetting
 }
 
 func newNarrowing(l *loop, n *interest) *narrowing {

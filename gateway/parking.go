@@ -222,7 +222,9 @@ func (x *narrowing) needsOf(f *link.Frame) []directory.Set {
 func (x *narrowing) apply(p *parked, serial uint32, f *link.Frame) {
 	if p.in != nil {
 		if k := x.loop.inLinks[serial]; k == p.in && !k.ended {
-			k.applyParked(f)
+			if err := k.applyParked(f); err != nil {
+				k.close(link.ReasonProtocol)
+			}
 		}
 		return
 	}

@@ -168,11 +168,6 @@ func (h *Holder) Await(set directory.Set, w Waiter) {
 
 func (h *Holder) isVisible(k *held) bool { return h.mode == inDoubt || k.shown }
 
-func (h *Holder) show(k *held) {
-	k.shown = true
-	h.tell(k)
-}
-
 func (h *Holder) tell(k *held) {
 	h.visible = append(h.visible, k.waiters...)
 	k.waiters = nil

@@ -78,12 +78,14 @@ func TestWithoutAPermit(t *testing.T) {
 		"of other data":       {func(s *Sender) { s.Permit(began, 2, 9, began) }, began, []uint32{1, 2}},
 		"younger than the set": {func(s *Sender) { s.Revoke(2); s.Permit(began+1, 2, 1, began+1) }, began + 1,
 			[]uint32{1, 2}},
-		"renewed":                 {func(s *Sender) { s.Permit(began+1, 2, 1, began+1) }, began + 1, []uint32{1}},
-		"over":                    {func(*Sender) {}, began + PermitTime, []uint32{1, 2, 3, 4}},
-		"just not over":           {func(*Sender) {}, began + PermitTime - 1, []uint32{1}},
-		"renewed after the end":   {func(s *Sender) { s.Permit(began+PermitTime, 2, 1, began+PermitTime) }, began + PermitTime, []uint32{1, 2, 3, 4}},
-		"a set that is too old":   {func(*Sender) {}, began + SetTime, nil},
-		"a set that is forgotten": {func(s *Sender) { s.Forget(directory.Set{Kind: directory.Group, Name: "g"}) }, began, nil},
+		"renewed":       {func(s *Sender) { s.Permit(began+1, 2, 1, began+1) }, began + 1, []uint32{1}},
+		"over":          {func(*Sender) {}, began + PermitTime, []uint32{1, 2, 3, 4}},
+		"just not over": {func(*Sender) {}, began + PermitTime - 1, []uint32{1}},
+		"renewed after the end": {func(s *Sender) { s.Permit(began+PermitTime, 2, 1, began+PermitTime) }, began + PermitTime,
+			[]uint32{1, 2, 3, 4}},
+		"a set that is too old": {func(*Sender) {}, began + SetTime, nil},
+		"a set that is forgotten": {func(s *Sender) { s.Forget(directory.Set{Kind: directory.Group, Name: "g"}) }, began,
+			nil},
 	} {
 		s := permitted(4, 0)
 		s.learn(began, "g", 1)

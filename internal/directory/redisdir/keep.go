@@ -113,8 +113,8 @@ func (s *server) look(renewed *time.Time) (generation string, err error) {
 	return s.generation(ctx, client, renewed)
 }
 
-// generation asks Redis for its generation. renewed is when the keys of the generation were renewed;
-// nil leaves them as they are.
+// generation asks Redis for its generation. renewed is when the keys of the generation were
+// renewed; nil leaves them as they are.
 func (s *server) generation(ctx context.Context, client rueidis.Client, renewed *time.Time) (string, error) {
 	texts, err := s.readMarks(ctx, client, renewed)
 	if err != nil {
