@@ -16,6 +16,7 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
+<<<<<<< HEAD
 var bounded = []string{
 	"chat/store",
 	"codec",
@@ -26,6 +27,7 @@ var bounded = []string{
 	"internal/executor",
 	"internal/link",
 	"internal/logs",
+	"internal/narrow",
 	"internal/registry",
 	"worker",
 	"worker/store",
