@@ -16,7 +16,6 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
-<<<<<<< HEAD
 var bounded = []string{
 	"chat/store",
 	"codec",
