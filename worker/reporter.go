@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,7 @@ type reporter struct {
 	seq     uint64           // number of the last report
 	waiting []*waitingReport // oldest first; bound: reports that a worker has not delivered
 	bytes   int              // of waiting
-	last    *gateway         // which has taken the last report; nil: none has
+	last    *gateway         // to which the last report was sent; nil: to none
 
 	delivered, lost atomic.Uint64
 	behind          atomic.Int64 // len(waiting)
@@ -50,6 +51,8 @@ const (
 	// giveUpAfter is how long the gateways may refuse a report. Those that cannot be reached refuse
 	// nothing.
 	giveUpAfter = time.Hour
+	// maxAttempts is to how many gateways a report is sent before there is a pause.
+	maxAttempts = 3
 	// reportTimeout is how long a gateway may take to answer: longer than its OnStats may take.
 	reportTimeout = 7 * time.Second
 	// lastReportTimeout is how long the last report of a worker that drains may take.
@@ -128,16 +131,16 @@ func (r *reporter) discard(now time.Time) {
 // taken reports whether a gateway takes reports, as far as they have answered. sure means that
 // those that have not answered need not be waited for.
 func (r *reporter) taken() (taken, sure bool) {
-	sure = true
-	for _, g := range r.w.targets {
-		switch takes, answered := g.takesReports(); {
-		case takes:
+	gateways := r.w.addresses.list()
+	sure = len(gateways) > 0
+	for _, g := range gateways {
+		takes, answered := g.takesReports()
+		if takes {
 			return true, true
-		case !answered:
-			sure = time.Since(r.began) > time.Minute
 		}
+		sure = sure && answered
 	}
-	return false, sure
+	return false, sure || time.Since(r.began) > time.Minute
 }
 
 // deliver sends the reports that wait, in order, until one is not acknowledged.
@@ -167,22 +170,26 @@ func (r *reporter) deliver(ctx context.Context) {
 	r.waiting = nil
 }
 
-// send sends a report to one gateway after the other until it is kept: first to the one that has
-// taken the last one.
+// send sends a report to one gateway after the other until it is kept, to maxAttempts at most:
+// first to the one that got the last one.
 func (r *reporter) send(ctx context.Context, report *waitingReport) error {
-	err := ErrLinkDown
-	for i, g := range append([]*gateway{r.last}, r.w.targets...) {
-		if g == nil || i > 0 && g == r.last {
-			continue
-		}
+	gateways := r.w.addresses.list()
+	if i := slices.Index(gateways, r.last); i >= 0 {
+		gateways = slices.Concat(gateways[i:], gateways[:i])
+	}
+	err, attempts := ErrLinkDown, 0
+	for _, g := range gateways {
 		id, _, _ := g.lastHello()
 		l := r.w.routes.any(id)
 		if takes, _ := g.takesReports(); !takes || l == nil {
 			continue
 		}
+		r.last = g
 		if err = r.ask(ctx, l, report); err == nil {
-			r.last = g
 			return nil
+		}
+		if attempts++; attempts == maxAttempts {
+			break
 		}
 	}
 	return err
