@@ -27,6 +27,7 @@ var bounded = []string{
 	"internal/link",
 	"internal/logs",
 	"internal/narrow",
+	"internal/record",
 	"internal/registry",
 	"worker",
 	"worker/store",
