@@ -63,6 +63,27 @@ func TestPageAddresses(t *testing.T) {
 	}
 }
 
+// TestPageLeavesLater leaves a room just after as many requests as the server allows. The refusal
+// is not the end: the page leaves a moment later. A room that is opened meanwhile stays open when
+// the answer for another one comes late.
+func TestPageLeavesLater(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	bob := dialText(t, s.text)
+	bob.send("/login Bob", "/join lobby")
+	bob.expect("users")
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
+	session := ask[string](t, ada, `document.querySelector('script[type="module"]').getAttribute("src")`)
+	session = strings.Replace(session, "chat.js", "session.js", 1)
+	// The answer to the join comes when the user has gone elsewhere.
+	module[bool](t, ada, session, `m.join("late"); m.open("room:lobby"); return true`)
+	run(t, ada, until(`document.querySelector('[data-conversation="room:late"]')`), shows("#title", "lobby"))
+	module[bool](t, ada, session, `for (let i = 0; i < 60; i++) m.request({type: "rooms", ref: m.QUIET}); return true`)
+	run(t, ada, leaveRoom(), until(`!document.querySelector('[data-conversation="room:lobby"]')`))
+	bob.expect("left")
+}
+
 // TestPageDrawers checks that Back, Escape and the shade close the drawers of a phone, that an open
 // drawer has the focus, and that the rest of the page cannot be reached meanwhile.
 func TestPageDrawers(t *testing.T) {

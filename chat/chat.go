@@ -93,7 +93,12 @@ func (h *chat) adopt(ctx context.Context, c worker.Call, _ worker.Takeover) erro
 // It is not an error of the handler.
 func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) error {
 	if !h.limits.allowed(ctx, c) {
-		answer(c, refOf(m.Data), slowDown("too many requests"))
+		refused := peek(m.Data)
+		e := slowDown("too many requests")
+		if refused.Type == "leave" {
+			e.Room = refused.Room // the client leaves it later
+		}
+		answer(c, refused.Ref, e)
 		return nil
 	}
 	req, err := parse(m.Data)
@@ -139,6 +144,8 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		return h.password(ctx, c, req)
 	case "typing":
 		return h.typing(c, named(req.Room))
+	case "presence":
+		return presence(ctx, c, req.ToUID)
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":

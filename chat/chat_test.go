@@ -295,6 +295,9 @@ func TestRate(t *testing.T) {
 	if e := p.gets("error"); e["code"] != "slow_down" {
 		t.Errorf("got %v", e)
 	}
+	p.Send(`{"type":"leave","room":"lobby","ref":"l"}`)
+	for e := p.next(); e["ref"] != "l" || e["room"] != "lobby"; e = p.next() { // so that the client leaves it later
+	}
 	p = person{g.Dial(workertest.Request{}), t}
 	for range 30 {
 		p.Send("{no request")

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,30 @@ func TestPrivateChanges(t *testing.T) {
 	eve.Send(`{"type":"history","toUid":"` + ada.uid + " " + bob.uid + `"}`)
 	if e := eve.gets("history"); len(texts(e)) > 0 {
 		t.Errorf("Eve reads %v", e)
+	}
+}
+
+// A client can ask whether the user with whom it talks in private is connected.
+func TestPresence(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ada, bob := mustLogIn(t, g, here, "Ada", ""), mustLogIn(t, g, here, "Bob", "")
+	ask := `{"type":"presence","toUid":"` + bob.uid + `","ref":"p"}`
+	ada.Send(ask)
+	if e := ada.gets("presence"); e["toUid"] != bob.uid || e["away"] != nil || e["ref"] != "p" {
+		t.Errorf("%v", e)
+	}
+	bob.Send("/quit")
+	bob.ExpectClosed(worker.ReasonKicked)
+	ada.Send(ask)
+	if e := ada.gets("presence"); e["away"] != true {
+		t.Errorf("%v", e)
+	}
+	for _, uid := range []string{"", strings.Repeat("u", 65)} {
+		ada.Send(`{"type":"presence","toUid":"` + uid + `"}`)
+		if e := ada.gets("error"); e["code"] != "bad_request" {
+			t.Errorf("%q: %v", uid, e)
+		}
 	}
 }
 

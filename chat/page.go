@@ -8,11 +8,14 @@ import (
 	"embed"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"html"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,9 +29,9 @@ var pageFiles embed.FS
 // do. All addresses in the page are relative, and Page serves it in any folder. So a proxy may
 // serve the page under any path, and may remove the path or keep it.
 //
-// index.html names its files in a folder whose name is a hash of all of them. Browsers keep these
-// files for a year, and ask for index.html each time. Files are sent with gzip to browsers that
-// accept it.
+// index.html contains the styles, and names the other files in a folder whose name is a hash of
+// all of them. Browsers keep these files for a year, and ask for index.html each time. Files are
+// sent with gzip to browsers that accept it.
 func Page(socket string) http.Handler { return page{assets(), socket} }
 
 type page struct {
@@ -39,6 +42,7 @@ type page struct {
 // files are the files of the page as they are sent.
 type files struct {
 	folder string // of the present version
+	policy string // Content-Security-Policy
 	byName map[string]file
 }
 
@@ -50,6 +54,13 @@ type file struct {
 
 // indexFile is the file whose contents depend on the path that is asked for.
 const indexFile = "index.html"
+
+// styleFile is part of index.html as it is sent, so that a browser draws the page when its first
+// answer has arrived. stylePlace is the element that it takes the place of.
+const (
+	styleFile  = "chat.css"
+	stylePlace = `<link rel="stylesheet" href="chat.css">`
+)
 
 // socketPlace is the attribute of index.html that Page replaces by the address of the socket.
 const socketPlace = `data-socket="./"`
@@ -68,6 +79,9 @@ var assets = sync.OnceValue(func() *files {
 			panic(err)
 		}
 		_, _ = all.Write(b)
+		if path.Ext(e.Name()) == ".js" {
+			b = comments.ReplaceAll(b, nil)
+		}
 		f.byName[e.Name()] = newFile(e.Name(), b)
 	}
 	f.folder = hex.EncodeToString(all.Sum(nil)[:8])
@@ -75,12 +89,22 @@ var assets = sync.OnceValue(func() *files {
 	for name := range f.byName {
 		for _, attribute := range []string{"href", "src", "data-read", "data-unread"} {
 			plain, hashed := " "+attribute+`="`+name+`"`, " "+attribute+`="`+f.folder+"/"+name+`"`
-			index = bytes.ReplaceAll(index, []byte(plain), []byte(hashed))
+			if name != styleFile {
+				index = bytes.ReplaceAll(index, []byte(plain), []byte(hashed))
+			}
 		}
 	}
-	f.byName[indexFile] = file{plain: index}
+	styles := f.byName[styleFile].plain
+	f.byName[indexFile] = file{plain: bytes.Replace(index, []byte(stylePlace), slices.Concat(
+		[]byte("<style>"), styles, []byte("</style>")), 1)}
+	sum := sha256.Sum256(styles)
+	f.policy = fmt.Sprintf(policy, base64.StdEncoding.EncodeToString(sum[:]))
 	return f
 })
+
+// comments are the comments of scripts, which are half as long again as what browsers need. No
+// text in a script has a line that begins with two slashes.
+var comments = regexp.MustCompile(`(?m)^[ \t]*//.*\n`)
 
 func newFile(name string, b []byte) file {
 	sum := sha256.Sum256(b)
@@ -107,15 +131,14 @@ func (p page) socketFrom(requested string) string {
 	return cmp.Or(up, "./") + strings.TrimPrefix(p.socket, "/")
 }
 
-// policy lets the page load only its own files, and connect only to its own origin. The page makes
-// no elements and no scripts of text.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+// policy lets the page load only its own files and the styles of index.html, whose hash it names,
+// and connect only to its own origin. The page makes no elements and no scripts of text.
+const policy = "default-src 'none'; script-src 'self'; style-src 'sha256-%s'; img-src 'self'; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 // headers of each answer.
 var headers = map[string]string{
-	"Content-Security-Policy":      policy,
 	"X-Content-Type-Options":       "nosniff",
 	"Referrer-Policy":              "no-referrer",
 	"Cross-Origin-Opener-Policy":   "same-origin",
@@ -129,6 +152,7 @@ func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, value := range headers {
 		h.Set(name, value)
 	}
+	h.Set("Content-Security-Policy", p.policy)
 	folder, name := path.Split(r.URL.Path)
 	name = cmp.Or(name, indexFile)
 	f, ok := p.byName[name]

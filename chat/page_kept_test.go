@@ -71,10 +71,9 @@ func TestPageReplies(t *testing.T) {
 	run(t, ada, shows("#talk .reference", "psst"))
 }
 
-// TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
-func TestPagePages(t *testing.T) {
-	browsertest.Path(t)
-	s := startServer(t, "127.0.0.1:0")
+// talkers are 20 people who say 8 things each in the lobby.
+func talkers(t *testing.T, s *server) {
+	t.Helper()
 	for i := range 20 {
 		c := dialText(t, s.text)
 		c.send(fmt.Sprintf("/login talker%d", i), "/join lobby")
@@ -83,6 +82,13 @@ func TestPagePages(t *testing.T) {
 			c.expect("message")
 		}
 	}
+}
+
+// TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
+func TestPagePages(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	talkers(t, s)
 	ada := browsertest.Open(t, 1280, 700)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"))
 	count := func(n int) step { return until(`document.querySelectorAll("#talk .message").length >= %d`, n) }
@@ -128,12 +134,25 @@ func TestPageAway(t *testing.T) {
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
-	run(t, ada, click(`#users [data-name="Bob"]`), say("one"), shows("#talk", "one"))
-	run(t, bob, shows("#privates", "Ada"), chromedp.Navigate("about:blank"))
-	run(t, ada, until(`document.querySelector('[data-conversation="room:lobby"] .sr').textContent.includes("1 person")`),
-		say("two"),
-		shows("#talk", "Bob is not here now"))
+	run(t, ada, click(`#users [data-name="Bob"]`), say("one"), shows("#talk", "one"),
+		shows("#subtitle", "private, online"))
+	people := func(n string) step {
+		return until(`document.querySelector('[data-conversation="room:lobby"] .sr').textContent.includes(%q)`, n)
+	}
+	// A page that the browser keeps for Back is gone until the user comes back.
+	kept := func(event string) step {
+		return chromedp.Evaluate[chromedp.Void](
+			fmt.Sprintf(`dispatchEvent(new PageTransitionEvent(%q, {persisted: true})), 0`, event))
+	}
+	run(t, bob, shows("#privates", "Ada"), kept("pagehide"))
+	run(t, ada, people("1 person"))
+	run(t, bob, kept("pageshow"))
+	run(t, ada, people("2 people"))
+	run(t, bob, chromedp.Navigate("about:blank"))
+	run(t, ada, people("1 person"), say("two"),
+		shows("#talk", "Bob is not here now"), shows("#subtitle", "private, not here now"))
 	run(t, bob, chromedp.Navigate(s.page()), shows("#privates .badge", "2"))
+	run(t, ada, room("lobby"), click("#privates button"), shows("#subtitle", "private, online"))
 	twin := browsertest.Open(t, 1280, 800)
 	saved := ask[string](t, bob, `localStorage.getItem("sluice.chat")`)
 	run(t, twin, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))

@@ -103,6 +103,23 @@ func TestPageBehindAProxy(t *testing.T) {
 	}
 }
 
+// A browser draws the page when it has index.html, and waits for no other file. Its styles are
+// those whose hash the policy names.
+func TestPageIsDrawnAtOnce(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	const blocking = `performance.getEntriesByType("resource").filter((r) => r.renderBlockingStatus !== "non-blocking").
+  map((r) => r.name).join()`
+	if files := ask[string](t, ada, blocking); files != "" {
+		t.Errorf("the first paint waits for %s", files)
+	}
+	if styled := ask[string](t, ada, `getComputedStyle(document.querySelector("#login")).display`); styled != "grid" {
+		t.Errorf("display: %s", styled)
+	}
+}
+
 // TestPageUnderAPath uses such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
 	browsertest.Path(t)

@@ -58,3 +58,17 @@ func (all connections) leave(ctx context.Context, c worker.Call, room string) {
 		_ = c.Worker().Join(ctx, worker.Client(still[0].ID), people) // else the number is too low by one
 	}
 }
+
+const maxUID = 64 // bytes; the store makes shorter ones
+
+// presence answers whether a user is connected.
+func presence(ctx context.Context, c worker.Call, uid string) *event {
+	if uid == "" || len(uid) > maxUID {
+		return problem("bad_request", "presence needs toUid, which events have as uid")
+	}
+	n, err := c.Worker().Count(ctx, worker.UID(uid))
+	if err != nil && n == 0 {
+		return problem("try_again", "could not find out who is here, try again")
+	}
+	return &event{Type: "presence", ToUID: uid, Away: n == 0}
+}

@@ -64,7 +64,7 @@ type event struct {
 	Deleted   bool             `json:"deleted,omitempty"`
 	Reactions []store.Reaction `json:"reactions,omitempty"`
 	Rev       int              `json:"rev,omitempty"`     // grows by 1 with each change
-	Away      bool             `json:"away,omitempty"`    // the receiver is not connected, and gets it later
+	Away      bool             `json:"away,omitempty"`    // the user ToUID is not connected, and gets it later
 	Message   *event           `json:"message,omitempty"` // as it is now
 
 	// Of lists. They are partial if a gateway did not answer, or if they are too long.

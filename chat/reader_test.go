@@ -141,6 +141,23 @@ func TestPageBrowse(t *testing.T) {
 	shot(t, ada, "many-rooms")
 }
 
+// TestPageSearchInThePast finds a message that is in none of the loaded pages of the history.
+func TestPageSearchInThePast(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	talkers(t, s)
+	ada := browsertest.Open(t, 1280, 800)
+	text := chromedp.CSS("#search-text")
+	count := func(words string) step {
+		return until(`document.querySelector("#search-count").textContent === %q`, words)
+	}
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"), click("#open-search"),
+		chromedp.SendKeys(text, "MESSAGE 0 of 0"), count("1 of 1"), shows("#talk .found.at", "message 0 of 0"),
+		chromedp.Evaluate[chromedp.Void](`document.querySelector("#search-text").select(), 0`),
+		chromedp.SendKeys(text, "message 3 of"), count("1 of 20"),
+		shows("#talk .found.at", "message 3 of 19"))
+}
+
 // TestPageSearch searches in a conversation.
 func TestPageSearch(t *testing.T) {
 	browsertest.Path(t)

@@ -56,17 +56,17 @@ func parse(data []byte) (req request, err error) {
 	return req, err
 }
 
-// refOf returns the ref of a request that is not carried out, or "". It reads requests up to
-// maxRefused only, because refusing many requests must be cheap.
-func refOf(data []byte) string {
+// peek reads a request that is not carried out. It reads requests up to maxRefused only, because
+// refusing many requests must be cheap. Others, and invalid ones, are empty.
+func peek(data []byte) request {
 	if len(data) > maxRefused {
-		return ""
+		return request{}
 	}
 	req, err := parse(data)
 	if err != nil {
-		return ""
+		return request{}
 	}
-	return req.Ref
+	return req
 }
 
 // typed parses a line that a telnet user typed: a command or a message.

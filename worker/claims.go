@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -40,13 +41,24 @@ func (c *claims) take(g *gateway, hello *link.GatewayHello) (holder claim, ok bo
 	if holder = c.of[hello.ID]; holder.by != g && c.holds(hello.ID) {
 		return holder, false
 	}
-	for id, held := range c.of {
-		if held.by == g {
-			delete(c.of, id)
-		}
-	}
+	maps.DeleteFunc(c.of, func(_ uint32, held claim) bool { return held.by == g })
 	c.of[hello.ID] = claim{g, hello.Epoch, time.Now()}
 	return c.of[hello.ID], true
+}
+
+// release gives back what an address has claimed.
+func (c *claims) release(g *gateway) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.of, func(_ uint32, held claim) bool { return held.by == g })
+}
+
+// byAnother reports whether another address than g has claimed the links to a gateway.
+func (c *claims) byAnother(g *gateway, id uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held, ok := c.of[id]
+	return ok && held.by != g
 }
 
 // holds reports whether an address holds the links to a gateway: one is up, or the claim is so new
@@ -100,7 +112,8 @@ const (
 // links already or is the only one. The error is a *heldElsewhere, or says why the gateway has not
 // answered.
 func (g *gateway) claimAddress(ctx context.Context) error {
-	if len(g.w.cfg.Gateways) == 1 || g.leaving != 0 || g.w.claims.linked(g) {
+	single := g.w.cfg.Discover == nil && len(g.w.cfg.Gateways) == 1
+	if single || g.leaving != 0 || g.w.claims.linked(g) {
 		return nil
 	}
 	hello, err := g.probe(ctx)
@@ -143,11 +156,12 @@ func (g *gateway) claim(ctx context.Context, hello *link.GatewayHello) error {
 // recheckEvery is how often an address that stands by is probed again.
 const recheckEvery = 10 * time.Second
 
-// standBy waits until no other address holds the gateway's links, or recheckEvery has passed.
+// standBy waits until no other address holds the gateway's links, the address is not listed any
+// more, or recheckEvery has passed.
 func (g *gateway) standBy(ctx context.Context, e *heldElsewhere) {
 	g.noteHolder(e)
 	until := time.Now().Add(recheckEvery)
-	for ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway) {
+	for ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway) && !g.unlisted.Load() {
 		backoff.Sleep(ctx, time.Second)
 	}
 }
@@ -157,9 +171,7 @@ func (g *gateway) standBy(ctx context.Context, e *heldElsewhere) {
 func (g *gateway) noteHolder(e *heldElsewhere) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.id != 0 && g.id != e.gateway {
-		g.w.routes.forget(g.id)
-	}
+	g.forgetFormer(e.gateway)
 	g.id, g.loops = 0, 0
 	switch e.relation {
 	case sameGateway:

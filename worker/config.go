@@ -14,12 +14,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// Config configures a Worker. Only Gateways is required. Zero selects the default of a number. A
-// negative number is an error, except for SlowHandlerThreshold and MaxBlockedCalls.
+// Config configures a Worker. Only Gateways or Discover is required. Zero selects the default of a
+// number. A negative number is an error, except for SlowHandlerThreshold and MaxBlockedCalls.
 type Config struct {
 	// Gateways are the addresses where gateways accept workers (gateway.Config.WorkerAddr), as
 	// host:port. If two addresses lead to the same gateway, one of them is used.
 	Gateways []string
+	// Discover finds further gateways while the worker runs, at most 4,096 with those of Gateways.
+	// Defaults to none.
+	Discover Resolver
 	// Key is the secret that authenticates the worker and the gateways to each other. All have the
 	// same key, of at least 16 bytes. Without a key a worker can only connect to gateways on its own
 	// machine.
@@ -90,8 +93,11 @@ func (c *Config) setDefaults() error {
 	if field, err := valid.Numbers(c, "SlowHandlerThreshold", "MaxBlockedCalls"); err != nil {
 		return &ConfigError{field, err}
 	}
-	if len(c.Gateways) == 0 {
+	if len(c.Gateways) == 0 && c.Discover == nil {
 		return invalid("Gateways", "must have at least one address")
+	}
+	if len(c.Gateways) > maxGateways {
+		return invalid("Gateways", "%d addresses: must be at most %d", len(c.Gateways), maxGateways)
 	}
 	for _, addr := range c.Gateways {
 		if err := valid.HostPort(addr); err != nil && c.Dial == nil {

@@ -66,6 +66,7 @@ func TestConfigFields(t *testing.T) {
 		"SlowHandlerThreshold": {Default: int64(5 * time.Second), Off: true},
 		"QueryTimeout":         {Default: int64(5 * time.Second)},
 		"DrainTimeout":         {Default: int64(10 * time.Second)},
+		"Discover":             {},
 		"Dial":                 {},
 		"Logger":               {},
 	})

@@ -9,21 +9,25 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// gateway is one address of Config.Gateways. For each loop of the gateway there, a goroutine (its
-// keeper) keeps a link up.
+// gateway is one address where the worker keeps links. For each loop of the gateway there, a
+// goroutine (its keeper) keeps a link up.
 type gateway struct {
 	// Static after newGateway.
 	w       *Worker
 	addr    string
+	fixed   bool   // it is in Config.Gateways, and never given up
 	leaving uint32 // the id of a gateway that drains and has a successor (successor.go); else 0
 
-	keepers sync.WaitGroup
+	giveUp   context.CancelFunc // ends the keepers; static after addresses.start
+	unlisted atomic.Bool        // Config.Discover does not list it any more
+	keepers  sync.WaitGroup
 
 	mu       sync.Mutex
 	id       uint32       // guarded by mu: 0 before the first hello
@@ -84,22 +88,27 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				l.end(ctx.Err()) // Run may have ended the other links before this one was made
 			}
 			l.start()
-			if g.awaitLinkEnd(ctx, l) && ctx.Err() == nil {
+			if g.awaitLinkEnd(l) && ctx.Err() == nil {
 				g.w.stats.reconnects.Add(1)
+				g.w.addresses.linkLost()
 			}
 		} else if other, ok := errors.AsType[*heldElsewhere](err); ok {
+			if g.unlisted.Load() {
+				g.giveUp()
+				return
+			}
 			g.standBy(ctx, other)
 			continue
 		} else if ctx.Err() == nil {
 			g.w.readiness.set(g, unreachable)
+			g.w.addresses.linkLost()
 			if failures++; failures == 1 {
 				failing = time.Now()
 			}
-			if g.leaving != 0 {
-				if isGone(err) || time.Since(failing) > assumeGoneAfter {
-					return
-				}
-			} else if failures == 1 || time.Since(logged) >= logEvery {
+			if g.isOver(err, failing) {
+				return
+			}
+			if g.leaving == 0 && (failures == 1 || time.Since(logged) >= logEvery) {
 				logged = time.Now()
 				g.w.log.Warn("link to the gateway failed, retrying",
 					"addr", g.addr, "loop", loop, "attempts", failures, "err", err)
@@ -107,6 +116,22 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 		}
 		backoff.Sleep(ctx, retryDelay(failures))
 	}
+}
+
+// isOver reports whether the keeper ends because the gateway has gone for good: one that drains and
+// has a successor, or one that is not listed any more and that no keeper of the address reaches.
+// failing is when the attempts to connect began to fail.
+func (g *gateway) isOver(err error, failing time.Time) bool {
+	if g.leaving == 0 && (!g.unlisted.Load() || g.w.claims.linked(g)) {
+		return false
+	}
+	if !isGone(err) && time.Since(failing) < assumeGoneAfter {
+		return false
+	}
+	if g.leaving == 0 {
+		g.giveUp() // the other keepers of the address too
+	}
+	return true
 }
 
 // keeps reports whether a link to the loop is still needed. If not, the loop's keeper ends. If the
@@ -235,9 +260,7 @@ func (g *gateway) dialPlain(ctx context.Context) (net.Conn, error) {
 func (g *gateway) register(ctx context.Context, l *gwLink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.id != 0 && g.id != l.gateway {
-		g.w.routes.forget(g.id)
-	}
+	g.forgetFormer(l.gateway)
 	g.noteAnswer()
 	g.w.readiness.set(g, answering)
 	g.id, g.loops, g.holder = l.gateway, int(l.loops), ""
@@ -249,6 +272,23 @@ func (g *gateway) register(ctx context.Context, l *gwLink) {
 	}
 	g.w.routes.set(l)
 	g.noteUp(int(l.loop))
+}
+
+// forgetFormer forgets the gateway that had the address before the one with this id, unless another
+// address leads to it now. Called with mu.
+func (g *gateway) forgetFormer(now uint32) {
+	if g.id != 0 && g.id != now && !g.w.claims.byAnother(g, g.id) {
+		g.w.routes.forget(g.id)
+	}
+}
+
+// forget forgets the gateway at the address, which is given up.
+func (g *gateway) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forgetFormer(0)
+	g.w.claims.release(g)
+	g.noteAnswer() // none is expected any more
 }
 
 // noteAnswer records that a gateway has answered. Called with mu.

@@ -70,7 +70,7 @@ func TestLoopsChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := w.targets[0]
+	g := w.addresses.list()[0]
 	ctx, cancel := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
 	keeping.Go(func() { g.keep(ctx) })

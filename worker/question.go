@@ -97,9 +97,9 @@ func (s *session) aboutToBlock() {
 // use it for state that all of them share and that outlives them.
 //
 // If several gateways have such a function, all workers must call the same one. So Invoke calls
-// that of the first gateway in Config.Gateways that has one, and no other one when that is
-// disconnected. Until all gateways before that one have answered for the first time, Invoke returns
-// ErrLinkDown.
+// that of the first gateway in Config.Gateways, and then in the list of Config.Discover, that has
+// one, and no other one when that is disconnected. Until all gateways before that one have answered
+// for the first time, Invoke returns ErrLinkDown.
 //
 // Invoke acts at once, also in a handler. It is not part of the call: if the event is delivered
 // again, the handler calls Invoke again. Message.Key tells a function that it has done something
@@ -113,7 +113,7 @@ func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if len(payload) > link.MaxInvoke {
 		return nil, ErrTooBig
 	}
-	gateway, err := invoked(w.targets)
+	gateway, err := invoked(w.addresses.list())
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +140,8 @@ func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 }
 
 // invoked returns the id of the gateway whose function Invoke calls.
-func invoked(targets []*gateway) (id uint32, err error) {
-	for _, g := range targets {
+func invoked(gateways []*gateway) (id uint32, err error) {
+	for _, g := range gateways {
 		switch id, invokes, answered := g.lastHello(); {
 		case !answered:
 			return 0, fmt.Errorf("%w: %s has not answered yet", ErrLinkDown, g.addr)

@@ -2,7 +2,7 @@ package worker
 
 import "sync"
 
-// gatewayState is the progress of a starting worker at one address of Config.Gateways.
+// gatewayState is the progress of a starting worker at one address.
 type gatewayState uint8
 
 const (
@@ -20,13 +20,15 @@ type readiness struct {
 
 	mu        sync.Mutex                // nothing else is locked under it
 	states    map[*gateway]gatewayState // bound: none, one for each gateway
+	noList    bool                      // Config.Discover has not listed gateways yet
 	late      bool                      // answerWithin has passed
 	isReady   bool                      // ready is closed
 	onMissing func(missing []string)
 }
 
-func (r *readiness) init(gateways []*gateway, onMissing func(missing []string)) {
+func (r *readiness) init(gateways []*gateway, awaitsList bool, onMissing func(missing []string)) {
 	r.ready, r.states, r.onMissing = make(chan struct{}), make(map[*gateway]gatewayState), onMissing
+	r.noList = awaitsList
 	for _, g := range gateways {
 		r.states[g] = unreachable
 	}
@@ -40,6 +42,29 @@ func (r *readiness) set(g *gateway, s gatewayState) {
 		r.states[g] = s
 		r.check()
 	}
+}
+
+// add adds an address that is new in the list of gateways.
+func (r *readiness) add(g *gateway) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.states[g] = unreachable
+}
+
+// remove removes an address that was given up.
+func (r *readiness) remove(g *gateway) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.states, g)
+	r.check()
+}
+
+// noteList records that the gateways in the list have been added.
+func (r *readiness) noteList() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.noList = false
+	r.check()
 }
 
 // expire records that answerWithin has passed.
@@ -64,7 +89,7 @@ func (r *readiness) check() {
 			missing = append(missing, g.addr)
 		}
 	}
-	if r.isReady || there == 0 || len(missing) > 0 && !r.late {
+	if r.isReady || there == 0 || (len(missing) > 0 || r.noList) && !r.late {
 		return
 	}
 	r.isReady = true

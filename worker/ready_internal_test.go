@@ -37,7 +37,7 @@ func TestReadiness(t *testing.T) {
 		var r readiness
 		var missing []string
 		all := []*gateway{{addr: "a"}, {addr: "b"}}
-		r.init(all, func(m []string) { missing = m })
+		r.init(all, false, func(m []string) { missing = m })
 		for _, s := range c.steps {
 			if s.who == late {
 				r.expire()

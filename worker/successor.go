@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"net"
 	"strconv"
@@ -41,13 +40,13 @@ func (l *gwLink) noteSuccessor(f *link.Frame) {
 
 // awaitLinkEnd waits until the link has ended and returns true. It returns false if another keeper
 // has taken the link over because the address now belongs to a successor.
-func (g *gateway) awaitLinkEnd(ctx context.Context, l *gwLink) bool {
+func (g *gateway) awaitLinkEnd(l *gwLink) bool {
 	for {
 		select {
 		case <-l.done:
 			return true
 		case h := <-l.hints:
-			if g.followSuccessor(ctx, l, h) {
+			if g.followSuccessor(l, h) {
 				return false
 			}
 		}
@@ -56,13 +55,13 @@ func (g *gateway) awaitLinkEnd(ctx context.Context, l *gwLink) bool {
 
 // followSuccessor starts keepers for the links to a draining gateway at its new port. It returns
 // true if that is the gateway at the other end of l, so that this address no longer belongs to it.
-func (g *gateway) followSuccessor(ctx context.Context, l *gwLink, h hint) bool {
+func (g *gateway) followSuccessor(l *gwLink, h hint) bool {
 	host, _, err := net.SplitHostPort(g.addr)
 	addr := net.JoinHostPort(host, strconv.Itoa(int(h.port)))
 	if err != nil || addr == g.addr {
 		return false
 	}
-	g.follow(ctx, h.gateway, addr)
+	g.follow(h.gateway, addr)
 	g.w.routes.move(h.gateway, h.port)
 	if h.gateway != l.gateway {
 		return false
@@ -76,8 +75,9 @@ func (g *gateway) followSuccessor(ctx context.Context, l *gwLink, h hint) bool {
 }
 
 // follow keeps the links to a draining gateway up, at an address of its own, until the gateway is
-// gone or ctx is done. A second call for the same address does nothing. Keepers call it.
-func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
+// gone or Run ends, also when the successor's address is given up. A second call for the same
+// address does nothing. Keepers call it.
+func (g *gateway) follow(id uint32, addr string) {
 	w := g.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,8 +93,7 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 		old.kept[loop] = true
 	}
 	w.log.Info("gateway drains: a successor has its address", "gateway", id, "successor", g.addr, "addr", addr)
-	g.keepers.Go(func() {
-		old.keep(ctx)
+	w.addresses.alsoKeep(old, func() {
 		w.mu.Lock()
 		delete(w.leaving, addr)
 		w.mu.Unlock()

@@ -30,7 +30,6 @@ type Worker struct {
 	log     *slog.Logger
 	handler Handler
 	id      [16]byte
-	targets []*gateway    // one for each of Config.Gateways; bound: none, one for each gateway
 	late    chan struct{} // closed startDelay after Run has begun
 	retryIn time.Duration // pause before the first delivery that Retry requests; it doubles
 
@@ -39,6 +38,7 @@ type Worker struct {
 	life       context.Context
 	cancelLife context.CancelCauseFunc
 
+	addresses addresses
 	routes    routes
 	claims    claims
 	readiness readiness
@@ -76,10 +76,8 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	w.unanswered.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
 	w.claims.init(&w.routes)
-	for _, addr := range cfg.Gateways {
-		w.targets = append(w.targets, newGateway(w, addr))
-	}
-	w.readiness.init(w.targets, func(missing []string) {
+	w.addresses.init(w)
+	w.readiness.init(w.addresses.list(), cfg.Discover != nil, func(missing []string) {
 		w.log.Warn("ready without some gateways, still dialling them", "worker", cfg.Name, "missing", missing)
 	})
 	_, _ = rand.Read(w.id[:]) // never fails
@@ -109,9 +107,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	watched := make(chan struct{})
 	go func() { w.exec.Watch(watching); close(watched) }()
 	var dialling sync.WaitGroup
-	for _, g := range w.targets {
-		dialling.Go(func() { g.keep(ctx) })
-	}
+	dialling.Go(func() { w.addresses.keep(ctx) })
 	<-ctx.Done()
 	deadline := time.Now().Add(w.cfg.DrainTimeout)
 	w.drain(deadline)
@@ -153,9 +149,10 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 }
 
 // Ready returns a channel that is closed when the worker is ready: when all links to all gateways
-// of Config.Gateways have been up. If some gateways have not answered 3 s after Run has begun, the
-// worker is ready when the links to the others have been up, at least to one. It logs which are
-// missing and keeps dialling them. Two addresses that lead to the same gateway count as one.
+// of Config.Gateways, and of the first list of Config.Discover, have been up. If some gateways have
+// not answered 3 s after Run has begun, the worker is ready when the links to the others have been
+// up, at least to one. It logs which are missing and keeps dialling them. Two addresses that lead
+// to the same gateway count as one. A gateway that joins or leaves later changes nothing.
 func (w *Worker) Ready() <-chan struct{} { return w.readiness.ready }
 
 // drain asks the gateways for no more clients, waits until all clients have been handed over and
@@ -199,6 +196,8 @@ type Stats struct {
 	Offloaded       uint64 // calls that ran on a goroutine of their own
 	Reconnects      uint64 // links that were lost and dialled again
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
+	GatewaysGivenUp uint64 // addresses that Config.Discover does not list any more and where no gateway answers
+	Gateways        int    // addresses where the worker keeps links, those that do not answer included
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
 	Waiting         int    // clients whose events wait because MaxBlockedCalls calls block
 	Clients         int    // clients of this worker, Leaving included
@@ -224,6 +223,7 @@ func (w *Worker) Stats() Stats {
 		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(),
 		Blocked: calls.Blocked, Waiting: calls.Waiting,
 	}
+	s.Gateways, s.GatewaysGivenUp = w.addresses.stats()
 	for _, l := range w.routes.all() {
 		s.Links++
 		s.Clients += int(l.clients.Load())

@@ -91,6 +91,7 @@ const handlers = {
     now({ type: "block", uid, off: state.blocked.has(uid) });
   },
   refresh() { request({ type: "rooms", ref: QUIET }); },
+  older: session.older,
 };
 view.start(state, handlers);
 search.start(state, handlers);
@@ -219,6 +220,7 @@ socket.addEventListener("state", (e) => {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return session.keep();
+  session.presence();
   const c = current();
   if (c?.unread > 0) {
     session.show(c);
@@ -276,4 +278,8 @@ if (saved) { // the page was reloaded, or another window is logged in
 } else {
   $("login-button").disabled = false; // the page is ready
 }
-setInterval(() => { if (!document.hidden) request({ type: "rooms", ref: QUIET }); }, 30000);
+setInterval(() => {
+  if (document.hidden) return;
+  request({ type: "rooms", ref: QUIET });
+  session.presence();
+}, 30000);

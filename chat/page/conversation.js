@@ -37,6 +37,7 @@ export class Conversation {
   asking = false;     // older messages were asked for
   hole = null;        // the number after which messages are missing, if there are some
   muted = false;
+  away = undefined;   // of private ones: whether the other one is not connected, if that is known
   #ids = new Set();
   #said = 0;          // messages without notices
   #most = MOST;

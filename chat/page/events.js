@@ -77,6 +77,7 @@ const on = {
     session.rejoin();
     request({ type: "rooms", ref: QUIET });
     view.entered(first);
+    session.presence();
     view.connection({ state: navigator.onLine ? "connected" : "offline" });
     state.outbox.online();
     changed();
@@ -97,7 +98,7 @@ const on = {
     const c = of(e);
     if (!c) return;
     c.set(new Map(e.users?.map((name, i) => [e.uids?.[i] ?? name, name])));
-    if (e.ref === OPEN || !state.current && !state.absent) {
+    if (e.ref === OPEN && state.opening || !state.current && !state.absent) {
       search.joined();
       session.arrived(c);
     }
@@ -122,6 +123,8 @@ const on = {
     const old = state.conversations.has(key("private", uid)), c = conversation("private", name, uid);
     if (!old && state.kept && !c.loaded && e.seq > 1) c.more = true;
     said(c, e);
+    c.away = mine(e) && e.away === true;
+    view.mark("head");
     if (e.away && c.messages.at(-2)?.text !== t.away(name)) c.note(t.away(name), e.time);
     if (!old) {
       remember();
@@ -179,6 +182,11 @@ const on = {
     session.hold(e.token);
     view.toast(e.on ? t.passwordSet : t.passwordGone);
   },
+  presence(e) {
+    const c = state.conversations.get(key("private", e.toUid));
+    if (c) c.away = e.away === true;
+    view.mark("head");
+  },
   pong(e) { if (e.token) session.hold(e.token); },
   // No worker has received the request. The connection stays open.
   "sluice.refused"() {
@@ -193,6 +201,7 @@ const on = {
   error(e) {
     if (state.outbox.refused(e)) return changed("talk", "lists");
     if (session.askAgain(e)) return;
+    if (e.ref === LEAVE && e.code === "slow_down" && e.room) return void setTimeout(leaveAgain, 1500, e.room);
     if (e.ref === QUIET || e.ref === LEAVE) return;
     if (e.ref === OPEN) return refused(e);
     if (e.ref === REJOIN && e.code === "slow_down") return session.rejoinLater();
@@ -231,6 +240,11 @@ function pageOf(c, e) {
     session.readSoon(c);
   }
   changed("lists", "talk");
+}
+
+// leaveAgain leaves a room for which that was refused as too fast, unless the user has come back.
+function leaveAgain(room) {
+  if (state.left.has(key("room", written(room)))) request({ type: "leave", room, ref: LEAVE });
 }
 
 // refused handles the refusal of a join that was to show the room.

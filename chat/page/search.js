@@ -32,20 +32,38 @@ export function close() {
   return true;
 }
 
-// search finds the messages with the text and goes to the newest one.
-function search() {
+// search finds the messages with the text, and stays at the one with the id or goes to the newest
+// one. It asks for older messages as long as there are some: drawn is called when they are there.
+function search(stay) {
   const c = state.conversations.get(state.current), text = fold($("search-text").value.trim());
   const has = (m) => m.id && !m.deleted && fold(m.from + " " + m.text).includes(text);
   found = c && text ? c.messages.filter(has).map((m) => m.id) : [];
-  go(found.length - 1);
+  const older = text && c?.more && !c.full, kept = found.indexOf(stay);
+  if (kept < 0) go(found.length - 1);
+  else at = kept;
+  told(text, older);
+  if (older) act.older(c);
 }
+
+export function drawn() { if (!$("search").hidden) search(found[at]); }
 
 function go(i) {
   at = found.length === 0 ? -1 : (i + found.length) % found.length;
-  mark();
-  set($("search-count"), "textContent", $("search-text").value.trim() ? t.found(found.length - at, found.length) : "");
-  for (const id of ["search-previous", "search-next"]) $(id).disabled = found.length < 2;
   if (at >= 0) talk.go(found[at]);
+}
+
+function step(by) {
+  go(at + by);
+  drawn();
+}
+
+// told shows which of the found messages is the present one, and whether there may be others.
+function told(text, older) {
+  mark();
+  const none = found.length === 0;
+  const words = older && none ? t.searching : t.found(found.length - at, found.length) + (older ? " …" : "");
+  set($("search-count"), "textContent", text ? words : "");
+  for (const id of ["search-previous", "search-next"]) $(id).disabled = found.length < 2;
 }
 
 function mark() {
@@ -55,13 +73,13 @@ function mark() {
 }
 
 $("open-search").onclick = () => $("search").hidden ? open() : close();
-$("search-text").oninput = search;
+$("search-text").oninput = () => search();
 $("search-text").onkeydown = (e) => {
-  if (e.key === "Enter") go(at + (e.shiftKey ? 1 : -1));
+  if (e.key === "Enter") step(e.shiftKey ? 1 : -1);
 };
 $("search").onsubmit = (e) => e.preventDefault();
-$("search-previous").onclick = () => go(at - 1);
-$("search-next").onclick = () => go(at + 1);
+$("search-previous").onclick = () => step(-1);
+$("search-next").onclick = () => step(1);
 $("search-close").onclick = close;
 
 // The dialog with all rooms.

@@ -211,9 +211,17 @@ export function show(c, replace) {
     if (before === c) talk.anew();
   }
   address.show(c, replace);
+  presence();
+}
+
+// presence asks whether the other one of the private conversation that is shown is connected.
+export function presence() {
+  const c = current();
+  if (c?.kind === "private" && c.uid && state.loggedIn) request({ type: "presence", toUid: c.uid, ref: QUIET });
 }
 
 export function open(k) {
+  state.opening = null; // a room whose answer comes later does not take its place
   show(state.conversations.get(k), false);
   view.opened();
   remember();
@@ -317,7 +325,6 @@ export function gone(c) {
 
 // arrived shows a room that was joined to be shown.
 export function arrived(c) {
-  state.opening = null;
   view.joined(c.name);
   open(c.key);
 }

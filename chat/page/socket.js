@@ -20,6 +20,13 @@ export class Socket extends EventTarget {
     this.url = url;
     addEventListener("online", () => { this.now(); this.check(); this.#tell(); });
     addEventListener("offline", () => { this.check(); this.#tell(); });
+    // A browser may keep a page that the user has left, for Back, and its connection with it.
+    let left = false;
+    addEventListener("pagehide", () => {
+      left = this.#ws !== null || this.#retry !== null;
+      this.#drop();
+    });
+    addEventListener("pageshow", (e) => { if (e.persisted && left) this.open(); });
     document.addEventListener("visibilitychange", () => { if (!document.hidden) { this.now(); this.check(); } });
   }
 

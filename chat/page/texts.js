@@ -58,7 +58,7 @@ export const t = {
 
   // The head of a conversation.
   roomTitle: (room) => "# " + room, titleUnread: (n) => `(${count(n)}) `,
-  private: "private", more: "More", leave: "Leave the room", hide: "Close the conversation",
+  presence: (away) => away === undefined ? "private" : away ? "private, not here now" : "private, online", more: "More", leave: "Leave the room", hide: "Close the conversation",
   copyLink: "Copy link", search: "Search", peopleInRoom: "People in this room", peopleTitle: "People",
   filter: "Filter people", nobody: "Nobody has such a name.",
   you: "(you)", mute: "Mute", unmute: "Unmute", block: "Block this person", unblock: "Unblock this person",
@@ -114,7 +114,8 @@ export const t = {
   arrivedAfterAll: "The message that you took back into the box has arrived after all.",
 
   // Search, rooms and shortcuts.
-  searchIn: "Search in this conversation", found: (i, n) => n === 0 ? "Nothing found" : `${count(i)} of ${count(n)}`,
+  searchIn: "Search in this conversation", searching: "Looking in older messages …",
+  found: (i, n) => n === 0 ? "Nothing found" : `${count(i)} of ${count(n)}`,
   previous: "Previous", next: "Next",
   findRoom: "Find or name a room", openNew: (room) => `Open # ${room}`, noRooms: "There are no rooms with such a name.",
   roomsPartial: "This list may not be complete.", joinedAlready: "joined",

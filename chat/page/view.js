@@ -6,6 +6,7 @@ import { $, attribute, avatar, element, narrow, set } from "./dom.js";
 import * as drawers from "./drawers.js";
 import * as lists from "./lists.js";
 import * as menu from "./menu.js";
+import * as search from "./search.js";
 import * as talk from "./talk.js";
 import { t } from "./texts.js";
 
@@ -21,7 +22,10 @@ export function start(s, handlers) {
 
 const parts = {
   head, lists: conversations, people: lists.people, typing,
-  talk: (c) => talk.draw(c, c ? state.outbox.rows(c.key) : [], state),
+  talk: (c) => {
+    talk.draw(c, c ? state.outbox.rows(c.key) : [], state);
+    search.drawn();
+  },
 };
 const marked = new Set();
 let frame = 0;
@@ -199,7 +203,7 @@ function head(c) {
   set($("mute"), "textContent", c?.muted ? t.unmute : t.mute);
   set($("block"), "hidden", !state.kept || room || !c?.uid);
   set($("block"), "textContent", state.blocked.has(c?.uid) ? t.unblock : t.block);
-  set($("subtitle"), "textContent", !c ? "" : room ? t.people(c.users.size) : t.private);
+  set($("subtitle"), "textContent", !c ? "" : room ? t.people(c.users.size) : t.presence(c.away));
   set($("users-count"), "textContent", room ? String(c.users.size) : "");
   attribute($("messages"), "aria-label", c ? t.messagesOf(c.title) : t.messages);
 }

@@ -64,10 +64,11 @@ func (o *operator) read(into any, line ...string) {
 	}
 }
 
-// Each command of operators does what it says, on a server of its own process.
+// Each command of operators does what it says, on a server of its own process. Its log has each
+// change, whatever the level is.
 func TestOperating(t *testing.T) {
 	t.Parallel()
-	o := newOperator(t, "chat", "--listen", "text://127.0.0.1:0")
+	o := newOperator(t, "chat", "--listen", "text://127.0.0.1:0", "--log-level", "error")
 	text := strings.TrimPrefix(o.server.Addrs["text"], "text://")
 	var people []net.Conn
 	for range 3 {

@@ -11,6 +11,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -57,8 +58,12 @@ type Config struct {
 	Collectors []prometheus.Collector
 	// Version is what runs, for the status and the metric sluice_build_info.
 	Version string
-	// Logger gets a line for each change that a request has made. Defaults to slog.Default().
+	// Logger gets a line for each change that has failed, and for mistakes in the files. Defaults to
+	// slog.Default().
 	Logger *slog.Logger
+	// Audit gets a line for each change that a request has made: message "admin change", level info.
+	// It should leave none out. Defaults to Logger.
+	Audit *slog.Logger
 }
 
 // Server is the admin listener of one gateway.
@@ -77,6 +82,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.Audit = cmp.Or(cfg.Audit, cfg.Logger)
 	s := &Server{cfg: cfg, control: cfg.Gateway.Control(), started: time.Now()}
 	var t *tokens
 	if cfg.TokenFile != "" {

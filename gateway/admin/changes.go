@@ -206,5 +206,5 @@ func (s *Server) audit(r *http.Request, what string, err error, details ...any) 
 		s.cfg.Logger.Warn("admin change failed", append(line, "err", err)...)
 		return
 	}
-	s.cfg.Logger.Info("admin change", line...)
+	s.cfg.Audit.Info("admin change", line...)
 }

@@ -67,14 +67,18 @@ func (o *logOptions) apply(log *slog.Logger) {
 
 // accessLog returns the log for connections that have ended, or nil if there is none.
 func (o *logOptions) accessLog(log *slog.Logger) *slog.Logger {
-	h := handlerOf(log)
-	switch {
-	case !o.access:
+	if !o.access {
 		return nil
-	case h == nil:
-		return log
 	}
-	return slog.New(h.Unlimited())
+	return unlimited(log)
+}
+
+// unlimited returns the log without its limits.
+func unlimited(log *slog.Logger) *slog.Logger {
+	if h := handlerOf(log); h != nil {
+		return slog.New(h.Unlimited())
+	}
+	return log
 }
 
 // reloadLog makes the settings of the log changeable.

@@ -51,7 +51,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 	}
 	cfg := admin.Config{
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
-		Version: version(), Logger: o.log, Stats: o.stats.keeper,
+		Version: version(), Logger: o.log, Audit: unlimited(o.log), Stats: o.stats.keeper,
 	}
 	if o.handlersHere {
 		cfg.Collectors = []prometheus.Collector{&o.workerFigures}

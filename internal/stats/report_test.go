@@ -170,7 +170,8 @@ func TestNames(t *testing.T) {
 	for in, want := range map[string]string{
 		"chat": "chat", "": "(none)", "a b": "a b", "чат": "чат", "a\x00\nb": "a\uFFFD\uFFFDb",
 		"a\x85\u2028\u202Eb": "a\uFFFD\uFFFD\uFFFDb",
-		"a\xffb":             "a\uFFFDb", long: long[:254], strings.Repeat("x", 256): strings.Repeat("x", 255), "\u200d": "\u200d",
+		"a\xffb":             "a\uFFFDb", long: long[:254], "\u200d": "\u200d",
+		strings.Repeat("x", 256): strings.Repeat("x", 255),
 	} {
 		if got := Name(in); got != want || Name(got) != got {
 			t.Errorf("Name(%q) = %q, want %q", in, got, want)

@@ -17,18 +17,29 @@ import (
 func TestNothingIsTimedByTheWallClock(t *testing.T) {
 	t.Chdir("../..")
 	allowed := map[string][]string{
-		"chat/protocol.go":          {"UnixMilli"},              // when something was said, for people
-		"chat/store/store.go":       {"UnixMilli"},              // what is kept outlives a process
-		"gateway/command.go":        {"UnixNano"},               // of two bindings the later one wins
-		"gateway/peerkeeper.go":     {"Unix"},                   // a deadline in the past, to end a hello
-		"gateway/admin/stats.go":    {"Parse", "Unix"},          // the time that a question is about
-		"gateway/refresh.go":        {"Unix"},                   // when a token expires, for its client
+		"chat/protocol.go": {"UnixMilli"}, // when something was said, for people
+
+		"chat/store/store.go": {"UnixMilli"}, // what is kept outlives a process
+
+		"gateway/admin/stats.go": {"Parse", "Unix"}, // the time that a question is about
+
+		"gateway/command.go": {"UnixNano"}, // of two bindings the later one wins
+
+		"gateway/peerkeeper.go": {"Unix"}, // a deadline in the past, to end a hello
+
+		"gateway/refresh.go": {"Unix"}, // when a token expires, for its client
+
+		"internal/directory/memory.go": {"UnixMicro"}, // epochs grow from one run to the next
+
 		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
-		"internal/stats/report.go":  {"UnixMilli", "UnixMilli"}, // when calls were, for people
-		// What is kept outlives a process. Only what is told of a time needs the wall clock.
-		"internal/stats/keep/commit.go":   {"UnixMilli"},
+
+		"internal/stats/keep/commit.go": {"UnixMilli"}, // what is kept outlives a process
+
 		"internal/stats/keep/failures.go": {"UnixMilli", "UnixMilli", "UTC", "UnixMilli"},
-		"internal/stats/keep/keys.go":     {"Unix", "UTC", "Unix"},
+
+		"internal/stats/keep/keys.go": {"Unix", "UTC", "Unix"},
+
+		"internal/stats/report.go": {"UnixMilli", "UnixMilli"}, // when calls were, for people
 
 		"worker/gateway.go": {"Unix"}, // a deadline in the past, to end a hello
 	}
