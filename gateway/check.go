@@ -52,6 +52,7 @@ var rules = [...]rule{
 	link.Invoke:        {anything, 0, atLink},
 	link.Authenticates: {nothing, 0, atLink},
 	link.Identity:      {anything, 0, atLink},
+	link.Report:        {anything, 0, atLink},
 	link.Ping:          {nothing, 0, atLink},
 	link.Pong:          {nothing, 0, atLink},
 	link.Drain:         {nothing, 0, atLink},

@@ -128,6 +128,17 @@ type Config struct {
 	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
 	// keep an answer that it has returned.
 	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
+	// OnStats gets the reports of workers about their calls: how many there were of which kind, how
+	// long they took, and what the failures said. Each worker sends one every second in which there
+	// were calls, and the next one when OnStats has returned nil for it. Return nil when the report
+	// is kept. After an error the worker sends it again, perhaps to another gateway, so OnStats may
+	// get a report twice. A report is OnStats' own, of at most 1 MiB. Errors are counted
+	// (ReportErrors) and logged. Nil means that workers send none.
+	//
+	// Each call runs on a goroutine of its own and may block. At most 64 calls with 16 MiB of reports
+	// run at a time for each loop; further reports are refused (ReportsRejected) and come again. After
+	// 5 s ctx ends. A call that goes on nevertheless keeps its place. Run waits for it.
+	OnStats func(ctx context.Context, report []byte) error
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
 	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to

@@ -179,6 +179,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		return k.loop.questions.answered(k, f)
 	case link.Invoke:
 		k.loop.invocations.start(k, f)
+	case link.Report:
+		k.loop.reports.start(k, f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:

@@ -57,6 +57,7 @@ type loop struct {
 	questions    questions
 	known        knownClients // those with an identity that may change; bound: lists of clients
 	invocations  invocations
+	reports      reports
 	seconds      uint32 // ticks, from 1
 	uptime       uint32 // seconds since the gateway's start, set at each tick
 	tick         engine.Timer

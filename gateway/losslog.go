@@ -36,6 +36,8 @@ var losses = []loss{
 	{"invocations-rejected", func(s *Stats) uint64 { return s.InvocationsRejected }},
 	{"invocation-errors", func(s *Stats) uint64 { return s.InvocationErrors }},
 	{"invocation-timeouts", func(s *Stats) uint64 { return s.InvocationTimeouts }},
+	{"reports-rejected", func(s *Stats) uint64 { return s.ReportsRejected }},
+	{"report-errors", func(s *Stats) uint64 { return s.ReportErrors }},
 	{"detaches-undelivered", func(s *Stats) uint64 { return s.DetachesUndelivered }},
 	{"half-closes-unanswered", func(s *Stats) uint64 { return s.HalfClosesUnanswered }},
 	{"slow-consumer-closes", func(s *Stats) uint64 { return s.SlowConsumerCloses }},

@@ -92,6 +92,14 @@ type LoopStats struct {
 	InvocationErrors uint64
 	// InvocationTimeouts are calls of OnInvoke that have ended because they took longer than 5 s.
 	InvocationTimeouts uint64
+	// Reports are reports of workers that Config.OnStats has taken.
+	Reports uint64
+	// ReportsRejected are reports that were refused, because 64 calls of OnStats were running on the
+	// loop, or their reports took 16 MiB, or the gateway has no OnStats. They come again.
+	ReportsRejected uint64
+	// ReportErrors are calls of OnStats that have returned an error, have panicked or took longer
+	// than 5 s. The reports come again.
+	ReportErrors uint64
 	// ReadPauses is how often a client was not read because it had too many unacknowledged bytes.
 	ReadPauses uint64
 	// QueueFull is how often the queues of a loop reached Config.MaxQueueBytes.

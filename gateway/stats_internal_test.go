@@ -15,7 +15,7 @@ import (
 // waits, and what is logged elsewhere.
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull",
-	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents", "Invocations",
+	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents", "Invocations", "Reports",
 	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
 	"ClientsMoved",                // they go to other workers

@@ -82,6 +82,10 @@ var loopFigures = []figure{
 		"Calls of OnInvoke refused because too many were running, or there is none."},
 	{"InvocationErrors", "sluice_invocation_errors_total", "Calls of OnInvoke that failed."},
 	{"InvocationTimeouts", "sluice_invocation_timeouts_total", "Calls of OnInvoke that took too long."},
+	{"Reports", "sluice_reports_total", "Reports of workers about their calls that were kept."},
+	{"ReportsRejected", "sluice_reports_rejected_total",
+		"Reports refused because too many were being kept, or nothing keeps them. They come again."},
+	{"ReportErrors", "sluice_report_errors_total", "Reports that could not be kept. They come again."},
 
 	{"HandshakesRejected", "sluice_handshakes_rejected_total",
 		"Handshakes and pages refused, and clients that came during a drain or an overload."},

@@ -40,6 +40,7 @@ const (
 
 	Authenticates Type = 44
 	Identity      Type = 45
+	Report        Type = 46
 )
 
 // These are the frame types of both directions.
@@ -104,6 +105,8 @@ const (
 	MaxMessage = 16 << 20
 	// MaxInvoke is the largest payload of an Invoke frame and of its Reply, in bytes.
 	MaxInvoke = 1 << 20
+	// MaxReport is the largest payload of a Report frame, in bytes.
+	MaxReport = 1 << 20
 	// MaxFrame is the largest frame with its header, in bytes.
 	MaxFrame = MaxMessage + 64<<10
 )

@@ -114,6 +114,7 @@ func goldens() []golden {
 		{"of groups", Frame{Type: Count, Code: TargetGroups, ID: 81, Payload: targets("room 1", "room 2")}},
 		{"of a group", Frame{Type: Select, Code: TargetGroups, ID: 82, Payload: append(query, targets("room 1")...)}},
 		{"", Frame{Type: Invoke, ID: 84, Payload: []byte("question")}},
+		{"figures", Frame{Type: Report, ID: 85, Payload: []byte("any bytes")}},
 		{"of a function that has failed", Frame{Type: Reply, Code: uint16(Failed), ID: 84, Payload: []byte("why")}},
 		{"", Frame{Type: Authenticates}},
 		{"ann, until 2026", Frame{Type: Identity, ID: 9,
@@ -159,7 +160,7 @@ func TestGoldenHello(t *testing.T) {
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
 		Build: "v1"}
 	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
-		Invokes: true, Name: "gateway", Advertise: "gw:2300"}
+		Invokes: true, Reports: true, Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {

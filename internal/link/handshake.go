@@ -58,6 +58,7 @@ type GatewayHello struct {
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
 	Invokes   bool          // the gateway answers Invoke
+	Reports   bool          // the gateway takes Report
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -74,6 +75,7 @@ const (
 	gatewayLabel = "sluice gateway 1"
 
 	featureInvoke = 0x01 // in message 4
+	featureReport = 0x02
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -355,6 +357,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Invokes {
 		features |= featureInvoke
 	}
+	if g.Reports {
+		features |= featureReport
+	}
 	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
@@ -364,7 +369,8 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.ID, g.Epoch, g.Loops, g.Loop = c.U32(), c.U64(), c.U16(), c.U16()
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
-	g.Invokes = c.U8()&featureInvoke != 0
+	features := c.U8()
+	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

@@ -205,6 +205,13 @@ func TestCodesAreBounded(t *testing.T) {
 		b.Add(1, 1000+i)
 	}
 	a.Merge(&b)
+	for range 20 { // whichever code is merged first
+		var c Row
+		c.Merge(&a)
+		if !reflect.DeepEqual(a, c) {
+			t.Fatalf("merged %v, want %v", c.Codes, a.Codes)
+		}
+	}
 	sum := uint64(0)
 	for _, n := range a.Codes {
 		sum += n

@@ -53,10 +53,21 @@ func (r *Row) Fail(code uint32, n uint64) {
 	if r.Codes == nil {
 		r.Codes = make(map[uint32]uint64)
 	}
-	if _, known := r.Codes[code]; !known && len(r.Codes) >= MaxCodes {
-		code = OtherCode
+	CountCode(r.Codes, code, n)
+}
+
+// CountCode adds n calls to those with a code. Past MaxCodes codes they count for OtherCode.
+func CountCode(codes map[uint32]uint64, code uint32, n uint64) {
+	if _, known := codes[code]; !known && code != OtherCode {
+		have := len(codes)
+		if _, others := codes[OtherCode]; others {
+			have--
+		}
+		if have >= MaxCodes {
+			code = OtherCode
+		}
 	}
-	r.Codes[code] += n
+	codes[code] += n
 }
 
 // Merge adds the calls of other to r.
