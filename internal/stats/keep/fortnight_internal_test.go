@@ -245,7 +245,8 @@ func TestBytesAreBounded(t *testing.T) {
 		t.Fatalf("%d failures, %v", len(page.Failures), err)
 	}
 	for i, f := range page.Failures {
-		if want := m.at.Add(-time.Duration(i/400+1)*time.Minute + time.Duration(399-i%400)*time.Millisecond); !f.Time.Equal(want) {
+		want := m.at.Add(-time.Duration(i/400+1)*time.Minute + time.Duration(399-i%400)*time.Millisecond)
+		if !f.Time.Equal(want) {
 			t.Fatalf("failure %d is of %v, want %v", i, f.Time, want)
 		}
 	}

@@ -197,7 +197,9 @@ func TestDamage(t *testing.T) {
 		all.Go(func() {
 			r := calls(byte(seq), seq, 3)
 			r.Rows[0].Interface = fmt.Sprint("interface ", seq)
-			r.Failures = []stats.Failure{{Time: time.Now(), Module: "m", Interface: "i", Code: 1, Text: strings.Repeat("x", 200)}}
+			r.Failures = []stats.Failure{{
+				Time: time.Now(), Module: "m", Interface: "i", Code: 1, Text: strings.Repeat("x", 200),
+			}}
 			if err := k.Take(t.Context(), r); err != nil {
 				t.Error(err)
 			}
@@ -225,7 +227,8 @@ func TestDamage(t *testing.T) {
 		aside, err := os.ReadFile(name + ".damaged")
 		if err == nil {
 			moved++
-			if string(aside) != string(bad) || !strings.Contains(log.String(), "level=ERROR msg=\"the statistics are damaged") {
+			const says = "level=ERROR msg=\"the statistics are damaged"
+			if string(aside) != string(bad) || !strings.Contains(log.String(), says) {
 				t.Errorf("%d: the old file has %d of %d bytes, the log %q", i, len(aside), len(bad), log)
 			}
 			if err := k.Take(t.Context(), calls(200, 1, 7)); err != nil || count(t, k) != 7 {
@@ -244,7 +247,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// damage returns a copy of a file that is cut off, or has a page of noise, or is none of a database.
+// damage returns a copy of a file that is cut off, or has a page of noise, or is no database.
 func damage(random *rand.Rand, whole []byte, i int) []byte {
 	const page = 4096
 	bad := append([]byte(nil), whole...)

@@ -39,7 +39,8 @@ func TestNumbersAreTakenOnce(t *testing.T) {
 	if s.take(0) || s.take(1) {
 		t.Error("a number that is too old is taken")
 	}
-	if far := s.highest + 10*window; !s.take(far) || s.take(far) || !s.take(far-1) || !s.take(far-window+1) || s.take(far-window) {
+	far := s.highest + 10*window
+	if !s.take(far) || s.take(far) || !s.take(far-1) || !s.take(far-window+1) || s.take(far-window) {
 		t.Error("numbers after a long gap")
 	}
 	if _, err := readSource(s.encode()[:sourceHead-1]); err == nil {
