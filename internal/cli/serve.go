@@ -213,6 +213,9 @@ func (o *options) announceGateway(ctx context.Context, g *gateway.Gateway, opera
 	if operators != nil {
 		addrs = append(addrs, "admin://"+operators.server.Addr())
 	}
+	if s := o.statistics; s != nil && s.intake != nil {
+		addrs = append(addrs, "udp://"+s.intake.Addr())
+	}
 	o.announce(addrs)
 }
 
