@@ -45,11 +45,11 @@ now: -90m, -14d. Ask the gateway that keeps the statistics.`,
 			return err
 		}
 		if q.watch == 0 {
-			text, err := a.stat(c.Context(), &q)
+			text, err := q.ask(c.Context(), a)
 			return errors.Join(printf("%s", text), err)
 		}
 		return a.repeat(c.Context(), q.watch, 0, func(ctx context.Context) (string, error) {
-			text, err := a.stat(ctx, &q)
+			text, err := q.ask(ctx, a)
 			if a.json {
 				text = strings.TrimSuffix(text, "\n") // a line for each
 			}
@@ -103,11 +103,11 @@ func (q *statFlags) query(more map[string]string) url.Values {
 	return v
 }
 
-// stat returns what the command prints.
-func (a *adminClient) stat(ctx context.Context, q *statFlags) (string, error) {
+// ask returns what the command prints.
+func (q *statFlags) ask(ctx context.Context, a *adminClient) (string, error) {
 	switch {
 	case q.failures:
-		return a.statFailures(ctx, q)
+		return q.askFailures(ctx, a)
 	case q.series:
 		step := ""
 		if q.step > 0 {
@@ -115,7 +115,7 @@ func (a *adminClient) stat(ctx context.Context, q *statFlags) (string, error) {
 		}
 		var s admin.StatsSeries
 		err := a.call(ctx, http.MethodGet, "stats/series?"+q.query(map[string]string{"step": step}).Encode(), nil, &s)
-		return a.text(s, err, func() [][]string {
+		return textOf(a, s, err, func() [][]string {
 			rows := [][]string{append([]string{"TIME"}, callColumns()...)}
 			for i := range s.Points {
 				rows = append(rows, append([]string{localTime(s.Points[i].Time)}, callCells(&s.Points[i].StatsCalls)...))
@@ -125,7 +125,7 @@ func (a *adminClient) stat(ctx context.Context, q *statFlags) (string, error) {
 	}
 	var s admin.Stats
 	err := a.call(ctx, http.MethodGet, "stats?"+q.query(nil).Encode(), nil, &s)
-	return a.text(s, err, func() [][]string {
+	return textOf(a, s, err, func() [][]string {
 		rows := [][]string{append([]string{"MODULE", "INTERFACE"}, callColumns()...)}
 		for i := range s.Rows {
 			r := &s.Rows[i]
@@ -135,8 +135,8 @@ func (a *adminClient) stat(ctx context.Context, q *statFlags) (string, error) {
 	})
 }
 
-// statFailures asks for pages of the failure log until there are enough.
-func (a *adminClient) statFailures(ctx context.Context, q *statFlags) (string, error) {
+// askFailures asks for pages of the failure log until there are enough.
+func (q *statFlags) askFailures(ctx context.Context, a *adminClient) (string, error) {
 	all := admin.StatsFailures{Failures: []admin.StatsFailure{}}
 	for q.limit < 0 || len(all.Failures) < q.limit {
 		v := q.query(map[string]string{"code": q.code, "addr": q.addr, "text": q.text, "cursor": all.Next,
@@ -150,7 +150,7 @@ func (a *adminClient) statFailures(ctx context.Context, q *statFlags) (string, e
 			break
 		}
 	}
-	return a.text(all, nil, func() [][]string {
+	return textOf(a, all, nil, func() [][]string {
 		rows := [][]string{{"TIME", "MODULE", "INTERFACE", "CODE", "ADDR", "NODE", "TEXT"}}
 		for i := range all.Failures {
 			f := &all.Failures[i]
@@ -165,8 +165,8 @@ func (a *adminClient) statFailures(ctx context.Context, q *statFlags) (string, e
 	})
 }
 
-// text returns an answer as JSON or as a table, or the error.
-func (a *adminClient) text(v any, err error, rows func() [][]string) (string, error) {
+// textOf returns an answer as JSON or as a table, or the error.
+func textOf(a *adminClient, v any, err error, rows func() [][]string) (string, error) {
 	if err != nil {
 		return "", err
 	}

@@ -31,6 +31,7 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 
 		"internal/directory/memory.go": {"UnixMicro"}, // epochs grow from one run to the next
 
+		"internal/cli/stat.go":      {"Local"},                  // a time that is printed
 		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
 
 		"internal/stats/keep/commit.go": {"UnixMilli"}, // what is kept outlives a process

@@ -85,7 +85,7 @@ type Sender struct {
 type waiting struct {
 	ctx    context.Context
 	report []byte
-	done   chan error // has room for the result
+	done   chan error // bound: none, one result
 }
 
 // Stats are the figures of a Sender.
