@@ -34,7 +34,8 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"internal/cli/stat.go":      {"Local"},                  // a time that is printed
 		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
 
-		"internal/stats/keep/commit.go": {"UnixMilli"}, // what is kept outlives a process
+		"internal/stats/intake/datagram.go": {"Unix"},      // when a call failed
+		"internal/stats/keep/commit.go":     {"UnixMilli"}, // what is kept outlives a process
 
 		"internal/stats/keep/failures.go": {"UnixMilli", "UnixMilli", "UTC", "UnixMilli"},
 

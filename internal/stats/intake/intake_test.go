@@ -137,8 +137,8 @@ func TestDatagramsAreAddedUp(t *testing.T) {
 	f.in.Close()
 	rows, failures, lost := f.to.sum()
 	buy, sell := rows["shop/buy"], rows["shop/sell"]
-	if len(rows) != 2 || buy.Count != 301 || buy.Success != 300 || buy.Codes[7] != 1 || sell.Count != 1 || sell.Codes[1] != 1 ||
-		buy.Latency.Max != time.Second || buy.Latency.Sum != 151*time.Second || lost != 0 {
+	if len(rows) != 2 || buy.Count != 301 || buy.Success != 300 || buy.Codes[7] != 1 || sell.Count != 1 ||
+		sell.Codes[1] != 1 || buy.Latency.Max != time.Second || buy.Latency.Sum != 151*time.Second || lost != 0 {
 		t.Errorf("%v, %d lost", rows, lost)
 	}
 	if len(failures) != 2 {
