@@ -21,6 +21,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/seed-7410fe32/sluice/internal/redisurl"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 	"github.com/seed-7410fe32/sluice/worker/store"
 	"github.com/seed-7410fe32/sluice/worker/store/internal/remote"
@@ -38,17 +40,16 @@ import (
 type Config struct {
 	// URL says where the servers are. Required. One of
 	//
-	//	redis://USER:PASSWORD@HOST:PORT/DATABASE               one server
-	//	redis://USER:PASSWORD@HOST:PORT?addr=HOST:PORT         nodes of a Cluster
-	//	redis://USER:PASSWORD@HOST:PORT?addr=HOST:PORT&master_set=NAME
-	//	unix:///PATH?db=DATABASE
+	//	redis://USER:PASSWORD@HOST:PORT/DATABASE
+	//	redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME/DATABASE
+	//	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
 	//
-	// USER, PASSWORD and DATABASE may be missing, and there may be several addr. With master_set
-	// the addresses are of Sentinels, which watch the server with that name. One node of a Cluster
-	// is enough if it is there at the start. With rediss connections have TLS.
+	// USER:PASSWORD, PORT and DATABASE may be missing. NAME is that of the primary which the
+	// Sentinels watch; they themselves get ?sentinel_user=USER&sentinel_password=PASSWORD. One node
+	// of a Cluster is enough if it is there at the start. With rediss connections have TLS.
 	URL string
-	// TLS replaces the TLS configuration of a URL with rediss: for a CA or a certificate of one's
-	// own.
+	// TLS is the configuration for a URL with rediss. Defaults to one with the certificates of the
+	// system.
 	TLS *tls.Config
 	// Prefix is the beginning of all keys in the server, at most 64 bytes, without braces. Defaults
 	// to "sluice:store:".
@@ -102,10 +103,14 @@ func New(cfg Config) (*Store, error) {
 	if cfg.TTL > store.MaxTTL {
 		return nil, fmt.Errorf("redisstore: Config.TTL: %v: must be at most 28 days", cfg.TTL)
 	}
-	option, err := parse(cfg)
+	target, err := redisurl.Parse(cfg.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("redisstore: Config.URL: %w", err)
 	}
+	if cfg.TLS != nil && !target.TLS {
+		return nil, errors.New("redisstore: Config.TLS: needs a URL that begins with rediss")
+	}
+	option := target.Option(cfg.Timeout, cfg.TLS)
 	return &Store{
 		cfg: cfg, option: option, scripts: newScripts(),
 		server: remote.New("redis "+strings.Join(option.InitAddress, " "), commands),
@@ -262,6 +267,9 @@ func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 	}
 	c, err := rueidis.NewClient(s.option)
 	if err != nil {
+		if c != nil {
+			c.Close()
+		}
 		return nil, err
 	}
 	s.client = c
