@@ -5,7 +5,8 @@
 //	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
 //
 // With rediss instead of redis connections have TLS. Hosts are needed, and the NAME of the primary
-// that Sentinels watch. The Sentinels themselves get ?sentinel_user=USER&sentinel_password=PASSWORD.
+// that Sentinels watch. The Sentinels themselves get
+// ?sentinel_user=USER&sentinel_password=PASSWORD.
 package redisurl
 
 import (
@@ -131,8 +132,8 @@ func address(host, port string) (string, error) {
 // notices.
 const sentinelInterval = 5 * time.Second
 
-// Option returns the options of a client. timeout is how long a connection may take, and how long an
-// answer. certificates is for a target with TLS, and nil for those of the system.
+// Option returns the options of a client. timeout is how long a connection may take, and how long
+// an answer. certificates is for a target with TLS, and nil for those of the system.
 func (t Target) Option(timeout time.Duration, certificates *tls.Config) rueidis.ClientOption {
 	o := rueidis.ClientOption{
 		InitAddress: t.Hosts, Username: t.User, Password: t.Password, SelectDB: t.DB, ClientName: "sluice",
