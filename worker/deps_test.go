@@ -30,6 +30,7 @@ func TestImportsAreFew(t *testing.T) {
 	}{
 		{[]string{".", "./workertest", "./store"}, nil},
 		{[]string{"./store/memcachedstore"}, []string{"github.com/bradfitz/gomemcache/"}},
+		{[]string{"./store/redisstore"}, []string{"github.com/redis/rueidis", "golang.org/x/sys/"}},
 	} {
 		for _, path := range list(append([]string{"-deps", "-f", form}, packages.paths...)...) {
 			inside, ours := strings.CutPrefix(path, module+"/")

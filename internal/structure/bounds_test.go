@@ -38,6 +38,7 @@ var bounded = []string{
 	"worker/store",
 	"worker/store/internal/remote",
 	"worker/store/memcachedstore",
+	"worker/store/redisstore",
 }
 
 // Each field or package variable that may grow names in a comment on its line the row of
