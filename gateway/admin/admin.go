@@ -1,6 +1,8 @@
 // Package admin serves HTTP for the operators of a gateway: probes, metrics, profiles and an API
 // that shows and changes what the gateway does. It has a listener of its own.
 //
+//	GET /                    the dashboard, a web page (package dashboard), without a token
+//	GET /session             whether a login is needed, and who is logged in; POST /login, /logout
 //	GET /livez, /readyz      probes, without a token
 //	GET /metrics             Prometheus
 //	GET /debug/pprof/        net/http/pprof
@@ -67,7 +69,8 @@ type Config struct {
 	// slog.Default().
 	Logger *slog.Logger
 	// Audit gets a line for each change that a request has made: message "admin change", level info.
-	// It should leave none out. Defaults to Logger.
+	// The messages "admin login" and "admin logout" are of the dashboard. It should leave none out.
+	// Defaults to Logger.
 	Audit *slog.Logger
 }
 
@@ -99,14 +102,6 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("admin: token file: %w", err)
 		}
 	}
-	s.guard = newGuard(t, caller{"none", full(), newUsage(cfg.PublishRate)}, cfg.Logger)
-	s.publishing = &publishing{
-		control: s.control, guard: s.guard, rate: cfg.PublishRate, audit: s.audit, keys: newKeys(),
-	}
-	handler, err := newHandler(s)
-	if err != nil {
-		return nil, fmt.Errorf("admin: metrics: %w", err)
-	}
 	inner, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
@@ -114,6 +109,16 @@ func New(cfg Config) (*Server, error) {
 	if t == nil && !isLoopback(inner.Addr()) {
 		_ = inner.Close()
 		return nil, ErrExposed
+	}
+	nobody := caller{"none", full(), newUsage(cfg.PublishRate)}
+	s.guard = newGuard(t, newSessions(inner.Addr(), cfg.TLS != nil), nobody, cfg.Logger)
+	s.publishing = &publishing{
+		control: s.control, guard: s.guard, rate: cfg.PublishRate, audit: s.audit, keys: newKeys(),
+	}
+	handler, err := newHandler(s)
+	if err != nil {
+		_ = inner.Close()
+		return nil, fmt.Errorf("admin: metrics: %w", err)
 	}
 	s.listener = limitConns(inner, maxConns)
 	s.http = &http.Server{

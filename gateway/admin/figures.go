@@ -234,4 +234,7 @@ var singles = []single{
 		"Requests with a known idempotency key, which sent nothing.", nil},
 	{"sluice_admin_publish_keys_forgotten_total", "counter",
 		"Idempotency keys forgotten within an hour, for lack of room.", nil},
+	{"sluice_admin_sessions", "gauge", "Sessions of the dashboard.", nil},
+	{"sluice_admin_sessions_evicted_total", "counter",
+		"Sessions of the dashboard that have ended because there were too many.", nil},
 }

@@ -44,7 +44,7 @@ both   token-with-two-1234567890    publish,read
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGuard(tokens, caller{}, slog.New(slog.DiscardHandler))
+	g := newGuard(tokens, nil, caller{}, slog.New(slog.DiscardHandler))
 	reached := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for _, e := range endpointsOf(new(Server), reached) {
 		if e.scope != needs(e.pattern) {

@@ -173,10 +173,14 @@ func readLine(words []string) (l tokenLine, err error) {
 	return l, nil
 }
 
-// find returns the caller that sends a token, or false if it is not valid. It takes the same time
-// for each token that is not valid.
+// find returns the caller that sends a token, or false if it is not valid.
 func (t *tokens) find(given string) (c caller, ok bool) {
-	hash := sha256.Sum256([]byte(given))
+	return t.byHash(sha256.Sum256([]byte(given)))
+}
+
+// byHash returns the caller whose token has the hash, or false if there is none. It takes the same
+// time for each hash that is not there.
+func (t *tokens) byHash(hash [sha256.Size]byte) (c caller, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recheck()
