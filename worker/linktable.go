@@ -13,6 +13,7 @@ import (
 
 // routes are the links to the known gateways. Readers load an immutable table and take no lock.
 type routes struct {
+	lists bool                             // static: the gateways are told of each other
 	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
 }
@@ -23,7 +24,12 @@ type route struct {
 	loops []*gwLink // by loop; nil if the link is down
 }
 
-func (r *routes) init() { r.table.Store(&map[uint32]route{}) }
+// init makes an empty table. A worker lists the gateways to each of them. A publisher does not: it
+// may reach them at addresses that are good for itself only.
+func (r *routes) init(lists bool) {
+	r.lists = lists
+	r.table.Store(&map[uint32]route{})
+}
 
 // link returns the link to a gateway's loop, or nil if it is down.
 func (r *routes) link(gateway uint32, loop uint8) *gwLink {
@@ -132,7 +138,7 @@ func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	f(t)
 	defer r.table.Store(&t) // last, so that no handler sends to a gateway before the others know of it
 	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
-	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
+	if !r.lists || !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
 		return // a single gateway needs no list
 	}
 	list := link.Frame{Type: link.Peers, Payload: peers(t)}

@@ -206,6 +206,9 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	if !c.End() || a.Cause == link.CauseConnect && !isNew {
 		return nil, badPayload(f)
 	}
+	if l.w.cfg.NoClients {
+		return nil, fmt.Errorf("%w: a client for a publisher", link.ErrFrame)
+	}
 	if f.Slot >= link.MaxSlots {
 		return nil, fmt.Errorf("%w: slot %d: must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
 	}

@@ -70,6 +70,9 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
+	if cfg.NoClients && h.servesClients() {
+		return nil, &ConfigError{"NoClients", errors.New("the Handler may have Start and Stop only")}
+	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, handler: h,
 		late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool),
@@ -77,7 +80,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	}
 	w.life, w.cancelLife = context.WithCancelCause(context.Background())
 	w.unanswered.Store(int32(len(cfg.Gateways)))
-	w.routes.init()
+	w.routes.init(!cfg.NoClients)
 	w.claims.init(&w.routes)
 	w.addresses.init(w)
 	w.readiness.init(w.addresses.list(), cfg.Discover != nil, func(missing []string) {
@@ -169,6 +172,9 @@ func (w *Worker) drain(deadline time.Time, last func()) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	links := w.routes.all()
+	if w.cfg.NoClients {
+		links = nil // there is nothing to give back
+	}
 	for _, l := range links {
 		l.startDrain()
 	}
