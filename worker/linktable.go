@@ -15,6 +15,8 @@ import (
 type routes struct {
 	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
+	// added and removed are called before a gateway is in the table, and after it was removed. Static.
+	added, removed func(gateway uint32)
 }
 
 // route is the address and the links of one gateway.
@@ -23,7 +25,10 @@ type route struct {
 	loops []*gwLink // by loop; nil if the link is down
 }
 
-func (r *routes) init() { r.table.Store(&map[uint32]route{}) }
+func (r *routes) init(added, removed func(gateway uint32)) {
+	r.added, r.removed = added, removed
+	r.table.Store(&map[uint32]route{})
+}
 
 // link returns the link to a gateway's loop, or nil if it is down.
 func (r *routes) link(gateway uint32, loop uint8) *gwLink {
@@ -76,6 +81,7 @@ func (r *routes) all() (links []*gwLink) {
 
 // set adds a link to the table.
 func (r *routes) set(l *gwLink) {
+	r.added(l.gateway)
 	r.change(func(t map[uint32]route) {
 		to := t[l.gateway]
 		loops := make([]*gwLink, l.loops)
@@ -120,6 +126,7 @@ func withPort(addr string, port uint16) string {
 // forget removes a gateway that has restarted with another id, or has ended.
 func (r *routes) forget(gateway uint32) {
 	r.change(func(t map[uint32]route) { delete(t, gateway) }, nil)
+	r.removed(gateway)
 }
 
 // change replaces the table. If the gateways or their addresses have changed, it sends the list of
