@@ -165,7 +165,7 @@ func (s *session) noteLateUse() {
 
 // early makes frames of the running call a UNIT that acknowledges nothing, so that a gateway which
 // takes part in narrow sends keeps them in order with the client's other units.
-func (s *session) early(frames []byte) []byte {
+func early(s *session, frames []byte) []byte {
 	if !s.link.narrows || len(frames) == 0 {
 		return frames
 	}

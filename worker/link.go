@@ -62,7 +62,8 @@ const (
 
 func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
-		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, narrows: hello.Narrows, loop: uint8(hello.Loop), loops: hello.Loops,
+		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch,
+		narrows: hello.Narrows, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/directory"
+	"github.com/seed-7410fe32/sluice/internal/directory/redisdir"
 	"github.com/seed-7410fe32/sluice/internal/faultproxy"
+	"github.com/seed-7410fe32/sluice/internal/redistest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -126,9 +129,9 @@ var rooms = onMessage(func(c worker.Call, m worker.Message) {
 })
 
 // narrowGateways starts gateways that share a directory.
-func narrowGateways(t *testing.T, n int, d directory.Directory) (all []*gateway.Gateway) {
+func narrowGateways(t *testing.T, directories ...directory.Directory) (all []*gateway.Gateway) {
 	t.Helper()
-	for i := range n {
+	for i, d := range directories {
 		all = append(all, serve(t, gateway.Config{
 			ID: uint32(i + 1), Loops: 2, Logger: slog.New(slog.DiscardHandler), Directory: d,
 			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
@@ -156,7 +159,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // A message to a group goes only to the gateways that hold it, as soon as they know each other.
 func TestNarrowPublish(t *testing.T) {
 	t.Parallel()
-	g := narrowGateways(t, 4, newShaky(t))
+	g := narrowGateways(t, slices.Repeat([]directory.Directory{newShaky(t)}, 4)...)
 	var addrs []string
 	for _, g := range g {
 		addrs = append(addrs, g.WorkerAddr())
@@ -195,7 +198,72 @@ func TestNarrowPublish(t *testing.T) {
 func TestNarrowSendsMissNobody(t *testing.T) {
 	t.Parallel()
 	d := newShaky(t)
-	g := narrowGateways(t, 3, d)
+	missNobody(t, []directory.Directory{d, d, d}, 400*time.Millisecond, func() {
+		switch rand.N(7) {
+		case 0:
+			d.down.Store(true)
+		case 1:
+			d.lose(t)
+		case 2:
+			d.slow.Store(rand.Int64N(int64(20 * time.Millisecond)))
+		default:
+			d.down.Store(false)
+			d.slow.Store(0)
+		}
+	}, func() {
+		d.down.Store(false)
+		d.slow.Store(0)
+	})
+}
+
+// The same with Redis, which is killed, stopped and flushed.
+func TestNarrowSendsWithRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var directories []directory.Directory
+	for range 3 {
+		d, err := redisdir.New(redisdir.Config{URL: "redis://" + server.Addr, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(d.Close)
+		directories = append(directories, d)
+	}
+	down, paused := false, false
+	heal := func() {
+		if down {
+			server.Restart()
+		}
+		if paused {
+			server.Resume()
+		}
+		down, paused = false, false
+	}
+	missNobody(t, directories, 3*time.Second, func() {
+		switch n := rand.N(8); {
+		case down || paused:
+			if n < 4 {
+				heal()
+			}
+		case n == 0:
+			server.Kill()
+			down = true
+		case n == 1:
+			server.Pause()
+			paused = true
+		case n == 2:
+			_, _ = server.Try("flushall")
+		}
+	}, heal)
+}
+
+// missNobody checks that no message misses a member whose join was acknowledged, while fault makes
+// faults, up to pause apart, and links break. heal ends the faults.
+func missNobody(
+	t *testing.T, directories []directory.Directory, pause time.Duration, fault, heal func(),
+) {
+	t.Helper()
+	g := narrowGateways(t, directories...)
 	var addrs []string
 	var proxies []*faultproxy.Proxy
 	direct := make(map[string]string)
@@ -263,29 +331,21 @@ func TestNarrowSendsMissNobody(t *testing.T) {
 		})
 	}
 	for end := time.Now().Add(faultTime(t)); time.Now().Before(end) && !t.Failed(); {
-		time.Sleep(rand.N(400 * time.Millisecond))
-		switch rand.N(8) {
-		case 0:
+		time.Sleep(rand.N(pause))
+		if rand.N(8) == 0 {
 			proxies[rand.N(3)].Cut()
-		case 1:
-			d.down.Store(true)
-		case 2:
-			d.lose(t)
-		case 3:
-			d.slow.Store(rand.Int64N(int64(20 * time.Millisecond)))
-		default:
-			d.down.Store(false)
-			d.slow.Store(0)
+		} else {
+			fault()
 		}
 	}
 	close(over)
-	d.down.Store(false)
-	d.slow.Store(0)
+	heal()
 	all.Wait()
 	t.Logf("%d messages heard", heard.Load())
 	for i, g := range g {
 		s := g.Stats()
-		t.Logf("gateway %d: %d relayed, %d dropped, %d units parked", i+1, s.Relayed, s.CommandsDropped, s.UnitsParked)
+		t.Logf("gateway %d: %d relayed, %d dropped, %d narrowed, %d spared, %d units parked, %d doubts", i+1, s.Relayed,
+			s.CommandsDropped, s.SendsNarrowed, s.GatewaysSpared, s.UnitsParked, s.Doubts)
 		if s.CommandsDropped > 0 {
 			t.Errorf("gateway %d has dropped %d commands", i+1, s.CommandsDropped)
 		}
@@ -298,7 +358,7 @@ func TestNarrowSendsMissNobody(t *testing.T) {
 func TestNarrowPublishOfAWorker(t *testing.T) {
 	t.Parallel()
 	d := newShaky(t)
-	g := narrowGateways(t, 3, d)
+	g := narrowGateways(t, d, d, d)
 	var fast, slow []string
 	for _, g := range g {
 		p, err := faultproxy.New(g.WorkerAddr(), faultproxy.Faults{Delay: 20 * time.Millisecond})
