@@ -16,6 +16,8 @@ type routes struct {
 	lists bool                             // static: the gateways are told of each other
 	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
+	// added and removed are called before a gateway is in the table, and after it was removed. Static.
+	added, removed func(gateway uint32)
 }
 
 // route is the address and the links of one gateway.
@@ -26,8 +28,8 @@ type route struct {
 
 // init makes an empty table. A worker lists the gateways to each of them. A publisher does not: it
 // may reach them at addresses that are good for itself only.
-func (r *routes) init(lists bool) {
-	r.lists = lists
+func (r *routes) init(lists bool, added, removed func(gateway uint32)) {
+	r.lists, r.added, r.removed = lists, added, removed
 	r.table.Store(&map[uint32]route{})
 }
 
@@ -82,6 +84,7 @@ func (r *routes) all() (links []*gwLink) {
 
 // set adds a link to the table.
 func (r *routes) set(l *gwLink) {
+	r.added(l.gateway)
 	r.change(func(t map[uint32]route) {
 		to := t[l.gateway]
 		loops := make([]*gwLink, l.loops)
@@ -126,6 +129,7 @@ func withPort(addr string, port uint16) string {
 // forget removes a gateway that has restarted with another id, or has ended.
 func (r *routes) forget(gateway uint32) {
 	r.change(func(t map[uint32]route) { delete(t, gateway) }, nil)
+	r.removed(gateway)
 }
 
 // change replaces the table. If the gateways or their addresses have changed, it sends the list of

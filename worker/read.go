@@ -169,6 +169,11 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 	case link.Reply:
 		l.handleReply(f)
 		return nil, nil
+	case link.Permit:
+		l.w.narrow.permitted(l, f)
+		return nil, nil
+	case link.Forget:
+		return nil, l.w.narrow.forgets(l, f)
 	case link.Authenticate:
 		return nil, authenticate(l, f)
 	case link.Ping:
