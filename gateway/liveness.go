@@ -39,7 +39,7 @@ func (v *liveness) tick(unread bool) (send link.Type, alive bool) {
 
 // OnTimer implements engine.TimerHandler. It is the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.tick(k.inboxPaused || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.parkingFull || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.goAway(link.NoHeartbeat, "no frame received for two heartbeats")
 		return
