@@ -81,7 +81,9 @@ func (m *minutes) minute(good, bad int, took time.Duration) []Alert {
 			row.Add(took, 1)
 		}
 		m.seq++
-		r := &stats.Report{Source: [16]byte{1}, Seq: m.seq, Node: "n", From: m.now, To: m.now.Add(time.Second), Rows: []stats.Row{row}}
+		r := &stats.Report{
+			Source: [16]byte{1}, Seq: m.seq, Node: "n", From: m.now, To: m.now.Add(time.Second), Rows: []stats.Row{row},
+		}
 		if err := m.keeper.Take(m.t.Context(), r); err != nil {
 			m.t.Fatal(err)
 		}
@@ -117,8 +119,9 @@ rules:
 	m.expect("bad", m.minute(89, 11, 0), "pending")
 	active := m.minute(50, 50, 0)
 	m.expect("bad for two minutes", active, "firing")
-	if a := active[0]; a.Value != 50 || a.Unit != "%" || a.Text != "availability 50 % is below 90 %" || a.Module != "chat" ||
-		a.Interface != "message" || a.Severity != "warning" || !a.Since.Equal(m.now.Add(settle-2*time.Minute)) {
+	if a := active[0]; a.Value != 50 || a.Unit != "%" || a.Text != "availability 50 % is below 90 %" ||
+		a.Module != "chat" || a.Interface != "message" || a.Severity != "warning" ||
+		!a.Since.Equal(m.now.Add(settle-2*time.Minute)) {
 		t.Errorf("%+v", a)
 	}
 	m.expect("between", m.minute(93, 7, 0), "firing")
@@ -167,7 +170,11 @@ func TestMetrics(t *testing.T) {
 // start. It ends with the next call.
 func TestNoData(t *testing.T) {
 	t.Parallel()
-	m := play(t, "rules: [{name: silent, metric: no_data, window: 2m}, {name: few, metric: rate, below: 0.1, window: 2m}]", "")
+	m := play(t, `
+rules:
+  - {name: silent, metric: no_data, window: 2m}
+  - {name: few, metric: rate, below: 0.1, window: 2m}
+`, "")
 	m.expect("start", m.minute(20, 0, 0))
 	m.expect("one minute without", m.minute(0, 0, 0))
 	m.expect("two minutes without", m.minute(0, 0, 0), "firing", "firing")
@@ -288,7 +295,8 @@ rules:
 	m.minute(0, 10, 0)
 	all.await(t, 5)
 	results, err := m.alerts.Test(t.Context(), "")
-	if err != nil || len(results) != 2 || !results[0].OK || !results[1].OK || !strings.Contains(all.await(t, 6), "this is a test") {
+	all.awaitText(t, "this is a test")
+	if err != nil || len(results) != 2 || !results[0].OK || !results[1].OK {
 		t.Errorf("%v: %+v", err, results)
 	}
 	if _, err := m.alerts.Test(t.Context(), "nobody"); !errors.Is(err, ErrNone) {
@@ -401,7 +409,8 @@ func TestRulesOfTheFile(t *testing.T) {
 	if err := m.alerts.DeleteRule("a"); !errors.Is(err, ErrFromFile) {
 		t.Error(err)
 	}
-	if _, err := m.alerts.PutRule(Rule{Name: "b", Metric: Rate, Above: &above, Webhooks: []string{"x"}}); !errors.Is(err, ErrInvalid) {
+	unknown := Rule{Name: "b", Metric: Rate, Above: &above, Webhooks: []string{"x"}}
+	if _, err := m.alerts.PutRule(unknown); !errors.Is(err, ErrInvalid) {
 		t.Error(err)
 	}
 	if _, err := m.alerts.PutRule(Rule{Name: "b", Metric: Rate, Above: &above}); err != nil {

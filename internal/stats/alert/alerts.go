@@ -215,9 +215,9 @@ type View struct {
 func (a *Alerts) View() View {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v := View{
-		Rules: a.all(), Active: []Alert{}, Recent: slices.Clone(a.recent), Silences: slices.Clone(a.silence),
-		Webhooks: []WebhookView{}, Checked: a.checked,
+	v := View{ // without nil: they are lists in JSON
+		Rules: append([]Rule{}, a.all()...), Active: []Alert{}, Recent: append([]Alert{}, a.recent...),
+		Silences: append([]Silence{}, a.silence...), Webhooks: []WebhookView{}, Checked: a.checked,
 	}
 	for _, f := range a.firing {
 		one := *f

@@ -145,6 +145,9 @@ func (r *Rule) setDefaults() {
 		r.Severity = "warning"
 	}
 	r.MinCount = max(r.MinCount, 1)
+	if r.Webhooks == nil {
+		r.Webhooks = []string{} // a list in JSON
+	}
 	if r.Clear != nil {
 		return
 	}

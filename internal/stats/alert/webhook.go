@@ -29,8 +29,8 @@ const (
 	maxAnswer   = 4 << 10 // bytes of an answer that are read
 )
 
-// sender sends the notifications of one webhook, in order, on a goroutine of its own. It begins with
-// the first one.
+// sender sends the notifications of one webhook, in order, on a goroutine of its own. It begins
+// with the first one.
 type sender struct {
 	// Static.
 	hook   Webhook
@@ -130,8 +130,8 @@ func (s *sender) run() {
 	}
 }
 
-// next returns what is to be sent next. If there is nothing, or the sender has stopped, the goroutine
-// is no longer running.
+// next returns what is to be sent next. If there is nothing, or the sender has stopped, the
+// goroutine is no longer running.
 func (s *sender) next() []Alert {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,8 +198,8 @@ type notification struct {
 }
 
 type notified struct {
-	ID string `json:"id"`
 	Alert
+	ID string `json:"id"`
 }
 
 // post sends alerts. If that fails, again is how long the server wants to be left alone, at least a
@@ -248,7 +248,7 @@ func (s *sender) body(alerts []Alert) any {
 	}
 	n := notification{Version: 1}
 	for _, a := range alerts {
-		n.Alerts = append(n.Alerts, notified{id(&a), a})
+		n.Alerts = append(n.Alerts, notified{Alert: a, ID: id(&a)})
 	}
 	return n
 }
