@@ -31,6 +31,7 @@ var bounded = []string{
 	"internal/narrow",
 	"internal/record",
 	"internal/registry",
+	"internal/stats/alert",
 	"internal/stats/forward",
 	"internal/stats/intake",
 	"internal/stats/keep",
