@@ -90,9 +90,9 @@ type Tick struct {
 // Tick begins a call of an interface of a module.
 func (r *Reporter) Tick(module, name string) Tick { return Tick{r, module, name, time.Now()} }
 
-// Done reports the call, which has failed if err is not nil. The code of the failure is what a method
-// Code() int of err or of an error in it returns; else 504 if err says that something took too long;
-// else 1.
+// Done reports the call, which has failed if err is not nil. The code of the failure is what a
+// method Code() int of err, or of an error that it wraps, returns; else 504 if err says that
+// something took too long; else 1.
 func (t Tick) Done(err error) {
 	if err == nil {
 		t.Report(true, 0, "")

@@ -226,7 +226,7 @@ type nothing struct{}
 
 func (nothing) Record(string, string, time.Duration, uint32, string, string) {}
 
-// FuzzReadDatagram checks that what is read is written as the same bytes, unless the time is strange.
+// FuzzReadDatagram checks that what is read is written as the same, unless the time is strange.
 func FuzzReadDatagram(f *testing.F) {
 	for _, c := range golden {
 		b, _ := hex.DecodeString(c.hex)
