@@ -54,6 +54,7 @@ func TestConfigFields(t *testing.T) {
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
 		"Rebalance":    {},
+		"Directory":    {},
 		"OnInvoke":     {},
 		"OnStats":      {},
 		"Logger":       {},

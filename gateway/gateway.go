@@ -44,6 +44,7 @@ type Gateway struct {
 	peerCtx    context.Context // parent of the contexts of links to other gateways
 	stopPeers  context.CancelFunc
 
+	place        place
 	authFailures atomic.Uint64
 	ran          atomic.Bool // Run was called
 	notReady     atomic.Bool // the context of Run has ended: not ready for new clients

@@ -212,6 +212,8 @@ type Stats struct {
 	// HandlingTime is MessageTime without the messages that waited for a worker or its credit: the
 	// time of links and handlers.
 	HandlingTime Durations
+	// Directory are figures of Config.Directory.
+	Directory DirectoryStats
 }
 
 // ListenerStats are the figures of one listener, including those of refused connections.
@@ -222,13 +224,13 @@ type ListenerStats struct {
 
 // Stats asks each loop for its figures. A loop that is busy or has stopped may not answer within a
 // second; its last answer is used then, so that a counter never goes back. Any goroutine except a
-// loop's may call it. Before Ready all figures are 0.
+// loop's may call it. Before Ready all figures but those of the directory are 0.
 func (g *Gateway) Stats() Stats {
 	if !g.isReady() {
-		return Stats{}
+		return Stats{Directory: g.place.stats(&g.cfg)}
 	}
 	ask(g, (*loop).storeStats)
-	all := Stats{WorkerAuthFailures: g.authFailures.Load()}
+	all := Stats{WorkerAuthFailures: g.authFailures.Load(), Directory: g.place.stats(&g.cfg)}
 	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
 		s := l.lastStats.Load()

@@ -14,6 +14,7 @@ var noMetric = map[string]string{
 	"LoopStats":          "the sums over the loops; a query sums as well",
 	"Loops":              "its fields have metrics",
 	"Listeners":          "its fields have metrics",
+	"Directory":          "its fields have metrics",
 	"WorkerAuthFailures": "sluice_worker_auth_failures_total",
 	"ClosesByReason":     "sluice_connections_closed_total",
 
@@ -48,6 +49,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 	}
 	check(reflect.TypeFor[gateway.LoopStats](), loopFigures)
 	check(reflect.TypeFor[gateway.ListenerStats](), listenerFigures)
+	check(reflect.TypeFor[gateway.DirectoryStats](), directoryFigures)
 	for field := range reflect.TypeFor[engine.TLSStats]().Fields() {
 		name := "TLS." + field.Name
 		if !slices.ContainsFunc(listenerFigures, func(f figure) bool { return f.field == name }) {

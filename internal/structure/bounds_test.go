@@ -17,8 +17,10 @@ import (
 
 // bounded are the folders whose queues must be in the table of bounds.
 var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry",
-	"internal/executor", "internal/logs", "internal/directory", "chat/store", "internal/kv",
-	"internal/stats/keep", "internal/stats/forward", "internal/stats/intake", "gateway/admin"}
+	"internal/executor", "internal/record", "internal/logs", "internal/directory", "chat/store", "internal/kv",
+	"internal/stats/keep", "internal/stats/forward", "internal/stats/intake", "gateway/admin",
+	"worker/store/internal/remote",
+	"worker/store/memcachedstore"}
 
 // Each field or package variable that may grow names in a comment on its line the row of
 // ARCHITECTURE.md that bounds it, by the beginning of the row,
