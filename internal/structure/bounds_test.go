@@ -16,11 +16,29 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
-var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry",
-	"internal/executor", "internal/record", "internal/logs", "internal/directory", "chat/store", "internal/kv",
-	"internal/stats/keep", "internal/stats/forward", "internal/stats/intake", "gateway/admin",
+var bounded = []string{
+	"chat/store",
+	"codec",
+	"engine",
+	"gateway",
+	"gateway/admin",
+	"internal/directory",
+	"internal/directory/redisdir",
+	"internal/executor",
+	"internal/kv",
+	"internal/link",
+	"internal/logs",
+	"internal/narrow",
+	"internal/record",
+	"internal/registry",
+	"internal/stats/forward",
+	"internal/stats/intake",
+	"internal/stats/keep",
+	"worker",
+	"worker/store",
 	"worker/store/internal/remote",
-	"worker/store/memcachedstore"}
+	"worker/store/memcachedstore",
+}
 
 // Each field or package variable that may grow names in a comment on its line the row of
 // ARCHITECTURE.md that bounds it, by the beginning of the row,
