@@ -28,7 +28,7 @@ func TestImportsAreFew(t *testing.T) {
 		paths []string
 		of    []string // modules that these may import besides
 	}{
-		{[]string{".", "./workertest", "./store"}, nil},
+		{[]string{".", "./stat", "./workertest", "./store"}, nil},
 		{[]string{"./store/memcachedstore"}, []string{"github.com/bradfitz/gomemcache/"}},
 	} {
 		for _, path := range list(append([]string{"-deps", "-f", form}, packages.paths...)...) {
