@@ -9,8 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// workerFigure is a metric that shows a field of worker.Stats. A uint64 is a counter, an int is a
-// gauge.
+// workerFigure is a metric that shows a field of a struct, worker.Stats for example. A uint64 is a
+// counter, an int is a gauge.
 type workerFigure struct{ field, name, help string }
 
 // workerFigures are the metrics of a worker that runs beside a gateway in one process.
@@ -59,8 +59,13 @@ func (c *workerCollector) Collect(to chan<- prometheus.Metric) {
 	if w == nil {
 		return
 	}
-	stats := reflect.ValueOf(w.Stats())
-	for _, f := range workerFigures {
+	emitFigures(to, workerFigures, w.Stats())
+}
+
+// emitFigures sends the figures of a struct.
+func emitFigures(to chan<- prometheus.Metric, figures []workerFigure, of any) {
+	stats := reflect.ValueOf(of)
+	for _, f := range figures {
 		v := stats.FieldByName(f.field)
 		if v.CanUint() {
 			to <- prometheus.MustNewConstMetric(f.desc(), prometheus.CounterValue, float64(v.Uint()))
