@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
+	"github.com/seed-7410fe32/sluice/internal/stats"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -61,6 +62,7 @@ type Gateway struct {
 	question uint32                                        // guarded by mu: number of the last such question
 
 	invocations sync.WaitGroup // running calls of onInvoke
+	calls       calls
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -78,6 +80,10 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
+	}
+	g.calls.sums = make(map[string]*stats.Row)
+	if g.config.OnStats == nil {
+		g.config.OnStats = g.calls.take
 	}
 	g.config.Gateways = []string{"memory"}
 	g.config.Dial = func(context.Context, string) (net.Conn, error) {
