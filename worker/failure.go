@@ -164,3 +164,13 @@ func (s *session) noteLateUse() {
 			"client", s.id().String(), "not-logged", more, "stack", string(debug.Stack()))
 	}
 }
+
+// early makes frames of the running call a UNIT that acknowledges nothing, so that a gateway which
+// takes part in narrow sends keeps them in order with the client's other units.
+func early(s *session, frames []byte) []byte {
+	if !s.link.narrows || len(frames) == 0 {
+		return frames
+	}
+	f := link.Frame{Type: link.Unit, Flags: link.FlagEarly, Slot: s.id().slot(), Token: s.token}
+	return append(link.AppendHeader(nil, &f, len(frames)), frames...)
+}
