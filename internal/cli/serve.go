@@ -297,6 +297,9 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 	if links := o.tls.linkConfig(); links != nil {
 		cfg.TLS = links.Client
 	}
+	if o.statistics != nil { // the gateway of this process ends before the worker
+		cfg.OnStats = o.statistics.take
+	}
 	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)

@@ -37,6 +37,7 @@ var bounded = []string{
 	"internal/stats/keep",
 	"worker",
 	"worker/publisher",
+	"worker/stat",
 	"worker/store",
 	"worker/store/internal/remote",
 	"worker/store/memcachedstore",
