@@ -48,11 +48,11 @@
 // # What it promises when Redis fails
 //
 // Calls fail at once with directory.ErrUnavailable as soon as a call or the look at each second has
-// failed, and are made again within 4 s of Redis's return, or within 5 s of a fail-over of which the
-// Sentinels' notice was lost. Redis replicates without waiting. So a fail-over may lose the last
-// writes; the generation changes, and within about a second each client knows it. Until then two
-// owners may hold a row. Their epochs differ, the later one's is larger, if the clocks of the two
-// servers differ by less than the fail-over takes. A Redis that must not lose writes has
+// failed, and are made again within 4 s of Redis's return, or within 5 s of a fail-over of which
+// the Sentinels' notice was lost. Redis replicates without waiting. So a fail-over may lose the
+// last writes; the generation changes, and within about a second each client knows it. Until then
+// two owners may hold a row. Their epochs differ, the later one's is larger, if the clocks of the
+// two servers differ by less than the fail-over takes. A Redis that must not lose writes has
 // min-replicas-to-write.
 package redisdir
 
