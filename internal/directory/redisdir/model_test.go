@@ -57,3 +57,10 @@ func TestLateCallsOfPresence(t *testing.T) {
 	s := redistest.Start(t)
 	redisdir.LateCalls(t, connect(t, redisdir.Config{URL: "redis://" + s.Addr}))
 }
+
+// An index forgets old changes, and who does not know them reads all rows.
+func TestIndexForgetsChanges(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	redisdir.Changes(t, connect(t, redisdir.Config{URL: "redis://" + s.Addr}))
+}

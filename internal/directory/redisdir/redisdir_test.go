@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	suite.Beside(6)
-	leaktest.Main(m)
+	leaktest.Main(m, redistest.AwaitClients)
 }
 
 // connect opens a client, which is closed at the end of the test.
