@@ -2,11 +2,11 @@
 
 import { Feed, get } from "./api.js";
 import { h } from "./dom.js";
-import { empty, trouble } from "./parts.js";
+import { empty, loading, trouble } from "./parts.js";
 import { t } from "./texts.js";
 
 export function open(root) {
-  const body = h("div.body", {}, h("p.loading", { role: "status" }, t.loading));
+  const body = h("div.body", {}, loading());
   root.append(body);
   const feed = new Feed((signal) => get("alerts", {}, signal), 5000, {
     show: () => {},

@@ -21,10 +21,10 @@ for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
 
 // Chart is a figure with curves. series are {label, colour (a name of the style sheet), fill, dash,
 // bars}; format writes a value. picked gets the element, and the beginning and end of a time in
-// milliseconds. own gives a series a scale of its own, without an axis.
+// milliseconds. With log the scale is logarithmic. own gives a series a scale of its own, without an axis.
 export class Chart {
-  constructor({ title, unit, series, format, stacked = false, height = 208, picked }) {
-    Object.assign(this, { title, series, format, stacked, height, picked, step: 60, data: null, at: -1, plot: null });
+  constructor({ title, unit, series, format, stacked = false, log = false, height = 208, picked }) {
+    Object.assign(this, { title, series, format, stacked, log, height, picked, step: 60, data: null, at: -1, plot: null });
     this.legend = h("ul.legend");
     this.canvas = h("div.plot", { tabindex: "0", role: "slider", "aria-label": `${title}: ${t.chartHelp}`,
       "aria-valuemin": "0", keydown: (e) => this.key(e), focus: () => this.move(this.at < 0 ? this.last() : this.at),
@@ -78,17 +78,19 @@ export class Chart {
     const width = this.canvas.clientWidth;
     if (width === 0) return; // fit draws when it has a place
     this.plot = new uPlot({
-      width, height: this.height, legend: { show: false }, padding: [10, 8, 0, 0],
+      width, height: this.height, legend: { show: false }, padding: [10, 22, 0, 0],
       cursor: { sync: { key: cursors.key, setSeries: false }, y: false, drag: { x: true, y: false, setScale: false, dist: 5 },
         points: { size: 6, width: 1.5, fill: (u, i) => colour(this.series[i - 1].colour), stroke: () => colour("card") } },
       series: [{}, ...this.series.map((s) => this.drawn(s))],
       scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
-        y: { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
+        y: this.log ? { distr: 3, range: (u, min, max) => decades(min, max) } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
         own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] } },
       axes: [
         { ...axis(), size: 30, space: 64, values: (u, splits) => labels(splits), incrs: [60, 300, 600, 900, 1800, 3600, 7200,
           10800, 21600, 43200, 86400, 172800, 432000] },
-        { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => this.format(v)) },
+        { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => v === null ? null : this.format(v)),
+          ...this.log && { filter: (u, splits) => splits.map((v) => decade(v) ? v : null), grid: { ...axis().grid, filter:
+            (u, splits) => splits.map((v) => decade(v) ? v : null) } } },
       ],
       hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
     }, this.data, this.canvas);
@@ -212,6 +214,11 @@ export class Chart {
 
 const axis = () => ({ stroke: colour("quiet"), font: `11px ${getComputedStyle(document.body).fontFamily}`, gap: 6,
   grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, border: { show: false } });
+
+// decade reports whether a value is a power of ten, and decades returns those around values.
+const decade = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6;
+const decades = (min, max) => max > 0 ? [10 ** Math.floor(Math.log10((min > 0 ? min : max) * 0.8)), 10 ** Math.ceil(Math.log10(max * 1.01))] :
+  [1e-4, 1];
 
 // labels writes the times of an axis: the day where it changes, the time of day elsewhere.
 function labels(splits) {

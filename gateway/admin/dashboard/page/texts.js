@@ -38,7 +38,7 @@ export const t = {
     "-168h": "Last 7 days", "-336h": "Last 14 days" },
   badRange: "The end must be after the beginning.",
   shown: (from, to) => `${from} to ${to}`,
-  refreshed: "Refreshes by itself", fixed: "A fixed time: no refresh",
+  fixed: "a fixed time, without refresh",
 
   // Figures.
   now: "Now", clients: "Clients", messagesIn: "Messages in", messagesOut: "Messages out", workers: "Workers",
@@ -51,11 +51,11 @@ export const t = {
   slowest: "of the slowest interface", p50is: (time) => `p50 ${time}`,
 
   // Curves.
-  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
+  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls, logarithmic", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
   codes: "Failure codes", codesUnit: "failures per second", other: "other", code: (c) => `Code ${c}`,
   chartHelp: "Left and right move through time, Enter opens what can be done with it",
   pick: "This time", seeFailures: "Failures of this time", zoom: "Zoom in",
-  asTable: "Show as a table", asChart: "Show as a curve", time: "Time",
+  tableOf: (name) => `${name}, table`, asTable: "Show as a table", asChart: "Show as a curve", time: "Time",
   nothingYet: "No calls in this time",
 
   // Availability.
@@ -67,7 +67,7 @@ export const t = {
   // The table of modules and interfaces.
   modules: "Modules and interfaces", module: "Module", interface: "Interface", success: "Success", trend: "Trend",
   shareOf: "Calls per second", all: "All", filterModules: "Filter", noMatch: "Nothing has such a name.",
-  interfaces: (n) => plural(n, "interface", "interfaces"), inInterfaces: (n) => `in ${plural(n, "interface", "interfaces")}`,
+  interfaceList: "Interfaces", interfaces: (n) => plural(n, "interface", "interfaces"), inInterfaces: (n) => `in ${plural(n, "interface", "interfaces")}`,
   sortBy: (what) => `Sort by ${what}`,
   latest: "Latest failures", allFailures: "All failures", byCode: "By code", codeCount: "Failures", codeShare: "Share",
   noFailures: "No failures in this time.", trendOf: (name) => `Calls of ${name} over time`,
