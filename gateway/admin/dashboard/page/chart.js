@@ -83,14 +83,13 @@ export class Chart {
         points: { size: 6, width: 1.5, fill: (u, i) => colour(this.series[i - 1].colour), stroke: () => colour("card") } },
       series: [{}, ...this.series.map((s) => this.drawn(s))],
       scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
-        y: this.log ? { distr: 3, range: (u, min, max) => decades(min, max) } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
+        y: this.log ? { distr: 3, range: (u, min, max) => around(min, max) } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
         own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] } },
       axes: [
         { ...axis(), size: 30, space: 64, values: (u, splits) => labels(splits), incrs: [60, 300, 600, 900, 1800, 3600, 7200,
           10800, 21600, 43200, 86400, 172800, 432000] },
         { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => v === null ? null : this.format(v)),
-          ...this.log && { filter: (u, splits) => splits.map((v) => decade(v) ? v : null), grid: { ...axis().grid, filter:
-            (u, splits) => splits.map((v) => decade(v) ? v : null) } } },
+          ...this.log && { filter: round, grid: { ...axis().grid, filter: round } } },
       ],
       hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
     }, this.data, this.canvas);
@@ -104,7 +103,7 @@ export class Chart {
       return { stroke, fill: stroke, width: 0, scale: s.own ? "own" : "y", points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }) };
     }
     return { stroke, width: s.thin ? 1 : 1.75, dash: s.dash ? [5, 4] : undefined, spanGaps: false,
-      points: { show: (u, i, from, to) => to - from < 3, size: 5 }, paths: uPlot.paths.linear(),
+      points: { show: false, filter: (u, i) => alone(u.data[i]), size: 5, width: 0, fill: stroke }, paths: uPlot.paths.linear(),
       fill: s.fill ? (u) => shade(u, stroke) : undefined };
   }
 
@@ -215,10 +214,30 @@ export class Chart {
 const axis = () => ({ stroke: colour("quiet"), font: `11px ${getComputedStyle(document.body).fontFamily}`, gap: 6,
   grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, border: { show: false } });
 
-// decade reports whether a value is a power of ten, and decades returns those around values.
-const decade = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6;
-const decades = (min, max) => max > 0 ? [10 ** Math.floor(Math.log10((min > 0 ? min : max) * 0.8)), 10 ** Math.ceil(Math.log10(max * 1.01))] :
-  [1e-4, 1];
+// alone returns the places of values without a neighbour, which a line does not show.
+function alone(values) {
+  const found = values.map((v, i) => i).filter((i) => values[i] !== null && (values[i - 1] ?? null) === null &&
+    (values[i + 1] ?? null) === null);
+  return found.length > 0 ? found : null;
+}
+
+// around returns the ends of a logarithmic scale: 1, 2 or 5 times a power of ten.
+function around(min, max) {
+  if (!(max > 0)) return [1e-4, 1];
+  const least = (min > 0 ? min : max) * 0.85, most = max * 1.1;
+  const ends = (v) => [1, 2, 5, 10].map((n) => n * 10 ** Math.floor(Math.log10(v)));
+  return [ends(least).findLast((n) => n <= least) ?? least, ends(most).find((n) => n >= most) ?? most];
+}
+
+// round leaves the powers of ten of the marks of a logarithmic axis, and on a short one their double
+// and fivefold too.
+function round(u, splits) {
+  const few = splits.length > 0 && splits.at(-1) / splits[0] < 50;
+  return splits.map((v) => {
+    const lead = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
+    return lead === 1 || lead === 10 || few && (lead === 2 || lead === 5) ? v : null;
+  });
+}
 
 // labels writes the times of an axis: the day where it changes, the time of day elsewhere.
 function labels(splits) {

@@ -77,8 +77,8 @@ export function open(root, place, session) {
   groupCard.firstChild.append(groupUnit);
   root.append(h("div.tiles", {}, ...[clients, into, out, queued, buffered, slow].map((x) => x.root)),
     card(t.eventLoops, {}, loops.root), card(t.workers, {}, workers.root),
-    h("div.pair", {}, card(t.slowClients, {}, slowTable.root), groupCard),
-    h("div.pair", {}, card(t.gateway, {}, facts), h("div.stack", {}, card(t.listeners, {}, listeners.root), card(t.sinceStart, {}, totals))),
+    card(t.slowClients, {}, slowTable.root), h("div.pair", {}, groupCard, card(t.listeners, {}, listeners.root)),
+    h("div.pair", {}, card(t.gateway, {}, facts), card(t.sinceStart, {}, totals)),
     mayOperate ? operate() : h("p.quiet-note", {}, t.onlyOperate));
 
   const define = (e, pairs) => list(e, pairs, ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd", {})),
@@ -128,6 +128,7 @@ async function act(something, done) {
 // operate is the part of the page with what changes the gateway.
 function operate() {
   const level = h("select", { id: "log-level" }, ...levels.map((l) => h("option", { value: l }, l)));
+  level.value = ""; // not known yet
   const set = h("button.button", { type: "button", click: () => act(() => write("PUT", "log-level", { level: level.value }),
     (a) => t.levelSet(a.level)) }, t.setLevel);
   const drain = h("button.button.danger", { type: "button", click: async () => {

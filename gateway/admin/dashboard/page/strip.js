@@ -65,7 +65,8 @@ export class Strip {
       const last = this.all.at(-1);
       this.ends.replaceChildren(h("span", {}, f.moment(this.all[0].at * 1000)), h("span", {}, f.moment((last.at + last.seconds) * 1000)));
     }
-    this.ends.hidden = many;
+    if (many) this.ends.replaceChildren(...[0, 6, 12, 18, 24].map((hour) => h("span", {}, f.clock(new Date(2001, 0, 1, hour)))));
+    this.ends.classList.toggle("hours", many);
     this.describe(this.at < 0 ? this.all.length - 1 : this.at);
   }
 

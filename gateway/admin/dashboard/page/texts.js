@@ -83,7 +83,7 @@ export const t = {
 
   // The failure log.
   failureLog: "Failure log", search: "Search", anyModule: "All modules", anyInterface: "All interfaces",
-  address: "Address", text: "Text", node: "Node", when: "When", codeField: "Code", textHint: "part of the text",
+  address: "Address", text: "Text", node: "Node", when: "When", timestamp: "Timestamp", codeField: "Code", textHint: "part of the text",
   addressHint: "address", codeHint: "code", clear: "Clear", older: "Older", newest: "Newest",
   noneYet: "Nothing yet", noneYetWhat: "The search has looked at a part of the log. Older goes on with it.",
   noneFound: "No failure matches", noneFoundWhat: "Choose a longer time, or clear the filters.",
