@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/delivery"
+	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -24,8 +25,8 @@ import (
 // four times as much.
 type Config struct {
 	// ID is the first part of every client id. Gateways that share workers must have different ids.
-	// Of two gateways with the same id a worker serves one and logs an error. Defaults to a random
-	// number.
+	// Of two gateways with the same id a worker serves one and logs an error. With a Directory, Run
+	// leases the id, so that no two have the same. Defaults to a random number.
 	ID uint32
 	// Name is the gateway's name in logs, at most 200 bytes. Defaults to the name of the host.
 	Name string
@@ -36,9 +37,15 @@ type Config struct {
 	// takes the port over from it.
 	WorkerAddr string
 	// Advertise is the host:port where other gateways reach WorkerAddr, at most 200 bytes. They
-	// connect to it to pass on commands about their own clients. Defaults to the address that the
-	// workers use.
+	// connect to it to pass on commands about their own clients. With a Directory the workers find it
+	// there and connect to it too. Defaults to the address that the workers use; with a Directory to
+	// WorkerAddr, which must have a host then that others can connect to.
 	Advertise string
+	// Directory is what gateways and workers share to find each other, made by directory.Open. Run
+	// leases the ID there before it listens; until the directory answers, it waits. Later outages
+	// cost nothing: clients and links go on, and the gateway takes its lease again. Defaults to none:
+	// workers have to know the gateway's address. The caller closes the Directory after Run.
+	Directory directory.Directory
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
 	Key []byte
@@ -237,6 +244,11 @@ func (c *Config) check() error {
 	}
 	if len(c.Advertise) > link.MaxName {
 		return invalid("Advertise", "%d bytes: must be at most %d", len(c.Advertise), link.MaxName)
+	}
+	if c.Directory != nil {
+		if err := c.checkAdvertised(); err != nil {
+			return err
+		}
 	}
 	if err := valid.Key(c.Key); err != nil {
 		return &ConfigError{"Key", err}

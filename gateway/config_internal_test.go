@@ -55,6 +55,7 @@ func TestConfigFields(t *testing.T) {
 		"DrainRate":    {},
 		"Rebalance":    {},
 		"OnInvoke":     {},
+		"Directory":    {},
 		"OnStats":      {},
 		"Logger":       {},
 

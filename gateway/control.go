@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
@@ -30,6 +31,17 @@ type Control struct{ g *Gateway }
 
 // Gateway returns Config.ID and Config.Name of the gateway, as they are after the defaults.
 func (c *Control) Gateway() (id uint32, name string) { return c.g.cfg.ID, c.g.cfg.Name }
+
+// DirectoryDown returns since when Config.Directory has not answered, or the zero time if it
+// answers or there is none. Clients and links go on; gateways and workers that start wait.
+func (c *Control) DirectoryDown() (since time.Time) {
+	if d := c.g.cfg.Directory; d != nil {
+		if state := d.State(); !state.Up {
+			return state.Since
+		}
+	}
+	return since
+}
 
 // Target selects clients. Exactly one field must be set.
 type Target struct {

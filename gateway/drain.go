@@ -35,16 +35,27 @@ func (g *Gateway) Draining() bool { return g.notReady.Load() }
 // Run listens, and serves clients and workers until ctx ends. Then it drains: after
 // Config.DrainDelay it takes no new clients, and closes its clients when their messages are
 // handled. It returns when all its goroutines have ended and all its descriptors are
-// closed: with a *ListenError when it cannot listen, with ErrCut when clients had not gone in time.
-// Run is called once: a second call returns an error.
+// closed: with a *ListenError when it cannot listen, with ErrCut when clients had not gone in time,
+// with ErrIDTaken when another gateway in Config.Directory has the id. Run is called once: a second
+// call returns an error.
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.ran.Swap(true) {
 		return errRan
 	}
-	if err := g.open(); err != nil {
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	leave, err := g.place.join(ctx, g, drain)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // there was nothing to drain
+		}
 		return err
 	}
+	if err := g.open(); err != nil {
+		return errors.Join(err, leave())
+	}
 	close(g.ready)
+	g.place.announce(g)
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	context.AfterFunc(ctx, func() {
@@ -62,15 +73,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 	cut := g.drain()
 	losses.log()
 	g.close()
+	err = leave()
 	if cut > 0 {
-		return fmt.Errorf("%w: %d", ErrCut, cut)
+		err = errors.Join(fmt.Errorf("%w: %d", ErrCut, cut), err)
 	}
-	return nil
+	return err
 }
 
 // prepare reports the gateway as not ready. It accepts clients until Config.DrainDelay is over.
 func (g *Gateway) prepare() {
 	g.notReady.Store(true)
+	g.place.drain()
 	if delay := g.cfg.DrainDelay; delay > 0 {
 		g.log.Info("not ready: new clients are accepted until the drain begins", "in", delay)
 		time.Sleep(delay)

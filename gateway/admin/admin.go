@@ -38,10 +38,15 @@ type Config struct {
 	Gateway *gateway.Gateway
 	// Addr is the host:port to listen on. Port 0 picks a free port.
 	Addr string
-	// TokenFile is a file with tokens, one in each line, with a name before it if there are several.
-	// Empty lines and lines that begin with # are skipped. The file is read again when it has
+	// TokenFile is a file with tokens, one in each line: TOKEN, NAME TOKEN or NAME TOKEN
+	// SCOPE[,SCOPE...], with the scopes read, publish, publish:KIND=NAME, report and operate. Empty
+	// lines and lines that begin with # are skipped. The file is read again when it has
 	// changed. Empty: no token is needed, and Addr must be a loopback address.
 	TokenFile string
+	// PublishRate is how many messages in a second each token may publish (POST /api/v1/publish), and
+	// at once as many, or a batch of 1,000. Without tokens it is for all requests together. Defaults
+	// to 1,000. Negative means any number.
+	PublishRate int
 	// TLS makes the listener speak TLS. Nil: plain HTTP.
 	TLS *tls.Config
 	// Drain starts the end of the gateway, as a SIGTERM does. Nil: POST /api/v1/drain gets status
@@ -78,6 +83,8 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	started  time.Time
+
+	publishing *publishing
 }
 
 // New listens on the address, so that an error of it is known before the gateway runs. Run serves.
@@ -85,12 +92,13 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.PublishRate = cmp.Or(cfg.PublishRate, defaultPublishRate)
 	cfg.Audit = cmp.Or(cfg.Audit, cfg.Logger)
 	s := &Server{cfg: cfg, control: cfg.Gateway.Control(), started: time.Now()}
 	var t *tokens
 	if cfg.TokenFile != "" {
 		var err error
-		if t, err = readTokens(cfg.TokenFile, cfg.Logger); err != nil {
+		if t, err = readTokens(cfg.TokenFile, cfg.PublishRate, cfg.Logger); err != nil {
 			return nil, fmt.Errorf("admin: token file: %w", err)
 		}
 	}
@@ -102,7 +110,11 @@ func New(cfg Config) (*Server, error) {
 		_ = inner.Close()
 		return nil, ErrExposed
 	}
-	s.guard = newGuard(t, newSessions(inner.Addr(), cfg.TLS != nil), cfg.Logger)
+	nobody := caller{"none", full(), newUsage(cfg.PublishRate)}
+	s.guard = newGuard(t, newSessions(inner.Addr(), cfg.TLS != nil), nobody, cfg.Logger)
+	s.publishing = &publishing{
+		control: s.control, guard: s.guard, rate: cfg.PublishRate, audit: s.audit, keys: newKeys(),
+	}
 	handler, err := newHandler(s)
 	if err != nil {
 		_ = inner.Close()

@@ -14,11 +14,14 @@ var noMetric = map[string]string{
 	"LoopStats":          "the sums over the loops; a query sums as well",
 	"Loops":              "its fields have metrics",
 	"Listeners":          "its fields have metrics",
+	"Directory":          "its fields have metrics",
 	"WorkerAuthFailures": "sluice_worker_auth_failures_total",
 	"ClosesByReason":     "sluice_connections_closed_total",
 
 	"UpgradesRejectedByReason": "sluice_upgrades_rejected_by_reason_total",
 	"SlowConsumerStats":        "its fields have metrics",
+	"NarrowStats":              "its fields have metrics",
+	"InterestStats":            "its fields have metrics",
 	"MessageTime":              "sluice_message_duration_seconds",
 	"HandlingTime":             "sluice_message_handling_seconds",
 	"URL":                      "the label of the listeners' metrics",
@@ -46,14 +49,16 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 			}
 		}
 	}
-	check(reflect.TypeFor[gateway.LoopStats](), loopFigures)
+	check(reflect.TypeFor[gateway.LoopStats](), slices.Concat(loopFigures, narrowFigures))
 	check(reflect.TypeFor[gateway.ListenerStats](), listenerFigures)
+	check(reflect.TypeFor[gateway.DirectoryStats](), directoryFigures)
 	for field := range reflect.TypeFor[engine.TLSStats]().Fields() {
 		name := "TLS." + field.Name
 		if !slices.ContainsFunc(listenerFigures, func(f figure) bool { return f.field == name }) {
 			t.Errorf("ListenerStats.%s is no metric", name)
 		}
 	}
+	check(reflect.TypeFor[gateway.InterestStats](), interestFigures)
 	stats := reflect.TypeFor[gateway.Stats]()
 	for field := range stats.Fields() {
 		if name := field.Name; noMetric[name] == "" {

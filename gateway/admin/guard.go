@@ -24,6 +24,7 @@ const (
 type guard struct {
 	// Static.
 	tokens   *tokens // nil: none is needed, but only local requests are taken
+	nobody   caller  // who sends requests then
 	sessions *sessions
 	log      *slog.Logger
 	slots    chan struct{} // one value for each request that is being answered; bound: none, maxRequests
@@ -36,17 +37,20 @@ type guard struct {
 	failed map[netip.Addr]*rate.Limiter // guarded by mu; bound: none, maxAddresses
 }
 
-func newGuard(t *tokens, s *sessions, log *slog.Logger) *guard {
+func newGuard(t *tokens, s *sessions, nobody caller, log *slog.Logger) *guard {
 	return &guard{
-		tokens: t, sessions: s, log: log, slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
+		tokens: t, sessions: s, nobody: nobody, log: log,
+		slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
 		failed: make(map[netip.Addr]*rate.Limiter),
 	}
 }
 
-// caller is who sends a request: the name of the token, and what the token may be used for.
+// caller is who sends a request: the name of the token, what it may be used for, and what it has
+// used.
 type caller struct {
 	name  string
 	grant grant
+	usage *usage
 }
 
 // callerKey is the key of the request's context under which its caller stands.
@@ -103,7 +107,7 @@ func (g *guard) authenticate(r *http.Request) (c caller, refused *problem) {
 		return caller{}, refused
 	}
 	if g.tokens == nil {
-		return caller{"none", full()}, nil
+		return g.nobody, nil
 	}
 	if r.Header.Get("Authorization") == "" {
 		// A session that has ended is no attempt: nobody guesses 256 bits.

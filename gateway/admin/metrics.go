@@ -19,8 +19,11 @@ import (
 type collector struct {
 	gateway  *gateway.Gateway
 	guard    *guard
+	publish  *publishing
 	version  string
 	figures  []gauged                    // of loops; bound: none, constant
+	interest []gauged                    // of the gateway; bound: none, constant
+	place    []gauged                    // of the directory; bound: none, constant
 	listener []gauged                    // of listeners; bound: none, constant
 	singles  map[string]*prometheus.Desc // by name; bound: none, constant
 }
@@ -35,8 +38,10 @@ type gauged struct {
 // newRegistry returns a registry with the metrics of the gateway, the Go runtime and the process,
 // and further ones.
 func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Registry, error) {
-	c.figures = described(loopFigures, reflect.TypeFor[gateway.LoopStats](), "loop")
+	c.figures = described(slices.Concat(loopFigures, narrowFigures), reflect.TypeFor[gateway.LoopStats](), "loop")
+	c.interest = described(interestFigures, reflect.TypeFor[gateway.InterestStats]())
 	c.listener = described(listenerFigures, reflect.TypeFor[gateway.ListenerStats](), "listener")
+	c.place = described(directoryFigures, reflect.TypeFor[gateway.DirectoryStats]())
 	c.singles = make(map[string]*prometheus.Desc)
 	for _, s := range singles {
 		c.singles[s.name] = prometheus.NewDesc(s.name, s.help, s.labels, nil)
@@ -52,22 +57,22 @@ func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Regist
 	return registry, nil
 }
 
-// described prepares figures of a struct, which have one label.
-func described(figures []figure, of reflect.Type, label string) []gauged {
+// described prepares figures of a struct, which have these labels.
+func described(figures []figure, of reflect.Type, labels ...string) []gauged {
 	all := make([]gauged, len(figures))
 	for i, f := range figures {
 		kind := prometheus.GaugeValue
 		if field := f.in(reflect.New(of).Elem()); field.IsValid() && field.CanUint() {
 			kind = prometheus.CounterValue
 		}
-		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, []string{label}, nil), kind}
+		all[i] = gauged{f, prometheus.NewDesc(f.name, f.help, labels, nil), kind}
 	}
 	return all
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range slices.Concat(c.figures, c.listener) {
+	for _, f := range slices.Concat(c.figures, c.listener, c.place, c.interest) {
 		to <- f.desc
 	}
 	for _, d := range c.singles {
@@ -93,6 +98,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for i := range stats.Listeners {
 		emit(to, c.listener, reflect.ValueOf(&stats.Listeners[i]).Elem(), stats.Listeners[i].URL)
 	}
+	emit(to, c.interest, reflect.ValueOf(&stats.InterestStats).Elem())
+	emit(to, c.place, reflect.ValueOf(&stats.Directory).Elem())
 	c.single(to, "sluice_build_info", 1, c.version, runtime.Version())
 	c.single(to, "sluice_ready", oneIf(c.gateway.Readiness() == nil))
 	c.single(to, "sluice_draining", oneIf(c.gateway.Draining()))
@@ -102,6 +109,11 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.single(to, "sluice_worker_auth_failures_total", float64(stats.WorkerAuthFailures))
 	c.single(to, "sluice_admin_auth_failures_total", float64(c.guard.failures.Load()))
 	c.single(to, "sluice_admin_scope_failures_total", float64(c.guard.beyondScope.Load()))
+	c.single(to, "sluice_admin_published_total", float64(c.publish.messages.Load()))
+	c.single(to, "sluice_admin_publish_failures_total", float64(c.publish.failures.Load()))
+	c.single(to, "sluice_admin_publish_rate_limited_total", float64(c.publish.limited.Load()))
+	c.single(to, "sluice_admin_publish_replays_total", float64(c.publish.replays.Load()))
+	c.single(to, "sluice_admin_publish_keys_forgotten_total", float64(c.publish.keys.forgotten.Load()))
 	sessions, evicted := c.guard.sessions.figures()
 	c.single(to, "sluice_admin_sessions", float64(sessions))
 	c.single(to, "sluice_admin_sessions_evicted_total", float64(evicted))
@@ -160,7 +172,7 @@ func (c *collector) single(to chan<- prometheus.Metric, name string, value float
 }
 
 // emit sends the figures of one struct.
-func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label string) {
+func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, labels ...string) {
 	for _, f := range figures {
 		value := 0.0
 		switch v := f.in(of); {
@@ -169,7 +181,7 @@ func emit(to chan<- prometheus.Metric, figures []gauged, of reflect.Value, label
 		case v.CanInt():
 			value = float64(v.Int())
 		}
-		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, label)
+		to <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
 	}
 }
 

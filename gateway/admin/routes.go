@@ -17,7 +17,9 @@ const maxScrapes = 4
 
 // newHandler returns the handler of all requests.
 func newHandler(s *Server) (http.Handler, error) {
-	figures := &collector{gateway: s.cfg.Gateway, guard: s.guard, version: s.cfg.Version}
+	figures := &collector{
+		gateway: s.cfg.Gateway, guard: s.guard, publish: s.publishing, version: s.cfg.Version,
+	}
 	registry, err := newRegistry(figures, s.cfg.Collectors...)
 	if err != nil {
 		return nil, err
@@ -30,9 +32,9 @@ func newHandler(s *Server) (http.Handler, error) {
 		guarded.Handle(e.pattern, s.guard.limit(e.scope, e.serve))
 	}
 	all := http.NewServeMux()
-	all.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
+	all.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil, "") })
 	all.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		probe(w, s.cfg.Gateway.Readiness())
+		probe(w, s.cfg.Gateway.Readiness(), directoryNote(s.cfg.Gateway))
 	})
 	page := dashboard.Handler()
 	all.Handle("GET /{$}", page)
@@ -45,8 +47,9 @@ func newHandler(s *Server) (http.Handler, error) {
 	return all, nil
 }
 
-// probe answers a probe. The body of a 503 has the reason.
-func probe(w http.ResponseWriter, err error) {
+// probe answers a probe. The body of a 503 has the reason. That of a 200 has the note, if there is
+// one.
+func probe(w http.ResponseWriter, err error, note string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
@@ -54,7 +57,10 @@ func probe(w http.ResponseWriter, err error) {
 		_, _ = w.Write([]byte(err.Error() + "\n"))
 		return
 	}
-	_, _ = w.Write([]byte("ok\n"))
+	if note != "" {
+		note += "\n"
+	}
+	_, _ = w.Write([]byte("ok\n" + note))
 }
 
 // plain returns a handler for a request that needs no token.
@@ -99,7 +105,7 @@ func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
 		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
 		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
-		{"POST /api/v1/publish", scopePublish, operation(s.publish)},
+		{"POST /api/v1/publish", scopePublish, operation(s.publishing.publish)},
 		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},
 		{"POST /api/v1/drain", scopeOperate, operation(s.drain)},
 		{"POST /api/v1/rebalance", scopeOperate, operation(s.rebalance)},

@@ -17,6 +17,7 @@ type Status struct {
 	Uptime   float64          `json:"uptime_seconds"`
 	Ready    bool             `json:"ready"`
 	Reason   string           `json:"reason,omitempty"` // why it is not ready
+	Note     string           `json:"note,omitempty"`   // what is wrong and does not matter to clients
 	Draining bool             `json:"draining"`
 	Inner    string           `json:"inner"` // host:port where workers connect
 	Clients  int              `json:"clients"`
@@ -68,7 +69,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	id, name := s.control.Gateway()
 	a := Status{
 		ID: id, Name: name, Version: s.cfg.Version, Go: runtime.Version(),
-		Uptime: time.Since(s.started).Seconds(), Draining: g.Draining(), Inner: g.WorkerAddr(),
+		Uptime: time.Since(s.started).Seconds(), Draining: g.Draining(), Inner: g.WorkerAddr(), Note: directoryNote(g),
 		Clients: stats.Clients, Workers: stats.Workers, Totals: totals(&stats.LoopStats),
 		Listen: []ListenerStatus{}, Loops: []LoopStatus{},
 	}
