@@ -22,11 +22,11 @@ func script(text string, args ...any) step {
 // JSON, or a promise of a Response.
 func answers(part, text string) step {
 	return script(`const real = window.fetch; window.fetch = (path, options) => String(path).includes(%q) ?
-  (() => { const a = (%s)(String(path)); return a instanceof Promise ? a : Promise.resolve(Response.json(a)); })() : real(path, options);`,
-		part, text)
+  (() => { const a = (%s)(String(path)); return a instanceof Promise ? a : Promise.resolve(Response.json(a)); })() :
+  real(path, options);`, part, text)
 }
 
-// fortnight is the series of 14 days: each day has some minutes of each band, and one day has a gap.
+// fortnight is the series of 14 days. Some have minutes of the lower bands, and some have a gap.
 const fortnight = `(path) => { const step = path.includes("step=300") ? 300 : 3600, now = Math.floor(Date.now() / 1000), points = [];
   const seed = (n) => (Math.sin(n * 12.9898) * 43758.5453) % 1;
   for (let at = now - now % step - 336 * 3600; at < now; at += step) {
@@ -38,10 +38,28 @@ const fortnight = `(path) => { const step = path.includes("step=300") ? 300 : 36
       latency: {mean: .0002, p50: .00011 * slow, p90: .0012 * slow, p95: .0024 * slow, p99: .0068 * slow, max: .09}}); }
   return {from: points[0].time, to: new Date(now * 1000).toISOString(), step, points}; }`
 
-// slowOnes are clients that do not read, and one of them is the workers' fault.
+// slowOnes are clients that do not read.
 const slowOnes = `() => ({clients: [0, 1, 2].map((n) => ({id: "01J8Z" + "ABC"[n] + "QW4N7T2K9D3F5H6J8M0", addr: "198.51.100." + (20 + n) + ":5" + n + "122",
   listener: "ws://0.0.0.0:7272", uid: n === 1 ? "" : "user-" + (1042 + n), worker: "chat", pending: false, slow: true, group_count: 2, queued_messages: 0,
   queued_bytes: 0, unacked_bytes: 0, output_bytes: 912384 >> n, since: "2026-01-01T00:00:00Z", last_heard: new Date(Date.now() - 4e3 * (n + 1)).toISOString()}))})`
+
+// alarms are alerts of each kind.
+const alarms = `() => { const ago = (s) => new Date(Date.now() - 1000 * s).toISOString(), rule = (name, more) => ({name, module: "orders", interface: "",
+    metric: "availability", above: null, below: 99.9, clear: 99.95, window: 300, for: 120, min_count: 20, severity: "critical", webhooks: ["ops"],
+    repeat: 14400, source: "page", ...more});
+  return {checked: ago(3), rules: [rule("orders fail", {}), rule("slow charges", {module: "billing", interface: "charge", metric: "p99", below: null, above: .25,
+      severity: "warning", webhooks: ["ops", "team"], source: "file"}), rule("chat is quiet", {module: "chat", interface: "message", metric: "no_data", below: null})],
+    active: [{rule: "orders fail", module: "orders", interface: "place", state: "firing", severity: "critical", value: 97.2, unit: "%", since: ago(1400),
+        silenced: false, text: "availability 97.2 % is below 99.9 %"},
+      {rule: "orders fail", module: "orders", interface: "timer", state: "firing", severity: "critical", value: 98.8, unit: "%", since: ago(1300), silenced: true,
+        text: "availability 98.8 % is below 99.9 %"},
+      {rule: "slow charges", module: "billing", interface: "charge", state: "pending", severity: "warning", value: .31, unit: "s", since: ago(60),
+        silenced: false, text: "p99 310 ms is above 250 ms"}],
+    recent: [{rule: "slow charges", module: "billing", interface: "charge", state: "resolved", severity: "warning", value: .1, unit: "s", since: ago(9000),
+      ended: ago(8100), silenced: false, text: "p99 100 ms is not above 250 ms"}],
+    silences: [{id: "s1", rule: "", module: "orders", interface: "timer", until: ago(-3600), by: "ada", comment: "timers are known"}],
+    webhooks: [{name: "ops", kind: "json", sent: 12, failed: 0, dropped: 0, waiting: 0, last_error: ""},
+      {name: "team", kind: "slack", sent: 3, failed: 2, dropped: 1, waiting: 1, last_error: "status 503"}]}; }`
 
 const (
 	escape  = "\u001b"
@@ -56,45 +74,62 @@ func eachState(t *testing.T, f *fixture, ctx context.Context, dark bool, look fu
 			chromedp.WaitVisible(chromedp.CSS("#token")))
 	}
 	look("login")
-	run(t, ctx, chromedp.SetValue(chromedp.CSS("#token"), "wrong"), click(".login button"), shows("#login-error", "not valid"))
+	run(t, ctx, chromedp.SetValue(chromedp.CSS("#token"), "wrong"), click(".login button"),
+		shows("#login-error", "not valid"))
 	look("login-error")
 	f.logIn(ctx, operateToken)
-	table := until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 8`)
+	trends := func(n int) step {
+		return until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > %d`, n)
+	}
+	open := func(selector string) step { return until(`document.querySelector(%q + ":popover-open")`, selector) }
+	press := func(selector string) step { return script(`document.querySelector(%q).click()`, selector) }
+	closed := chromedp.Steps(chromedp.KeyEvent(escape), until(`!document.querySelector("dialog, :popover-open")`))
+	absent := `() => Promise.resolve(Response.json({detail: "no statistics"}, {status: 501}))`
 	states := []struct {
 		name  string
 		steps step
 	}{
-		{"overview", chromedp.Steps(table, until(`document.querySelector(".tile .spark .line").getAttribute("d").length > 40`))},
-		{"overview-6h", chromedp.Steps(goTo("#/?from=-6h"), table)},
-		{"overview-24h", chromedp.Steps(goTo("#/?from=-24h"), table)},
-		{"sorted", chromedp.Steps(goTo("#/?from=-1h"), table, script(`document.querySelectorAll(".sort")[3].click()`),
+		{"overview", chromedp.Steps(trends(8),
+			until(`document.querySelector(".tile .spark .line").getAttribute("d").length > 40`))},
+		{"overview-6h", chromedp.Steps(goTo("#/?from=-6h"), trends(8))},
+		{"overview-24h", chromedp.Steps(goTo("#/?from=-24h"), trends(8))},
+		{"sorted", chromedp.Steps(goTo("#/?from=-1h"), trends(8),
+			script(`document.querySelectorAll(".sort")[3].click()`),
 			until(`document.querySelector(".modules th[aria-sort]").textContent.includes("Failed")`))},
-		{"menu", chromedp.Steps(click(".me"), until(`document.querySelector("#menu:popover-open")`))},
-		{"range", chromedp.Steps(chromedp.KeyEvent(escape), click(".range > button"), until(`document.activeElement.id === "from"`))},
-		{"module", chromedp.Steps(chromedp.KeyEvent(escape), goTo("#/module/orders"), shows("h1", "orders"), shows(".log", "orders"),
-			until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 3`))},
+		{"menu", chromedp.Steps(click(".me"), open("#menu"))},
+		{"range", chromedp.Steps(closed, click(".range > button"), until(`document.activeElement.id === "from"`))},
+		{"module", chromedp.Steps(closed, goTo("#/module/orders"), shows("h1", "orders"), shows(".log", "orders"),
+			trends(3))},
 		{"interface", chromedp.Steps(goTo("#/module/orders/place"), shows("h1", "place"), shows(".log", "place"))},
-		{"curve-table", chromedp.Steps(script(`document.querySelector(".chart .icon-button").click()`),
+		{"curve-table", chromedp.Steps(press(".chart .icon-button"),
 			until(`document.querySelector(".chart .data tbody tr")`))},
-		{"pick", chromedp.Steps(goTo("#/module/orders"), shows("h1", "orders"), until(`document.querySelector(".strip .cell.bad")`),
-			script(`document.querySelector(".strip .cell.bad").click()`), until(`document.querySelector(".pick:popover-open")`))},
-		{"failures", chromedp.Steps(chromedp.KeyEvent(escape), goTo("#/failures"), shows(".log", "orders"))},
-		{"failure-open", chromedp.Steps(script(`[...document.querySelectorAll(".log summary")].find((s) => s.textContent.includes("panic")).click()`),
-			shows(".more-of pre", "goroutine"))},
+		{"pick", chromedp.Steps(goTo("#/module/orders"), shows("h1", "orders"),
+			until(`document.querySelector(".strip .cell.bad")`), press(".strip .cell.bad"), open(".pick"))},
+		{"failures", chromedp.Steps(closed, goTo("#/failures"), shows(".log", "orders"))},
+		{"failure-open", chromedp.Steps(script(`[...document.querySelectorAll(".log summary")]
+  .find((s) => s.textContent.includes("panic")).click()`), shows(".more-of pre", "goroutine"))},
 		{"failures-filtered", chromedp.Steps(goTo("#/failures?from=-6h&module=orders&code=500&text=panic"),
-			until(`document.querySelector("#text").value === "panic" && document.querySelector(".log li")`))},
-		{"failures-none", chromedp.Steps(goTo("#/failures?text=nothing+has+this+text"), shows(".empty", "No failure matches"))},
-		{"live", chromedp.Steps(answers("clients?slow", slowOnes), goTo("#/live"), shows("main", "user-1042"), shows("main", "lobby"))},
-		{"ask", chromedp.Steps(script(`document.querySelector(".small").click()`), chromedp.WaitVisible(chromedp.CSS(".ask")))},
-		{"alerts", chromedp.Steps(click(`.ask [value="no"]`), goTo("#/alerts"), until(settled))},
+			until(`document.querySelector("#text").value === "panic"`), until(`document.querySelector(".log li")`))},
+		{"failures-none", chromedp.Steps(goTo("#/failures?text=nothing+has+this+text"),
+			shows(".empty", "No failure matches"))},
+		{"live", chromedp.Steps(answers("clients?slow", slowOnes), goTo("#/live"), shows("main", "user-1042"),
+			shows("main", "lobby"))},
+		{"ask", chromedp.Steps(press(".small"), chromedp.WaitVisible(chromedp.CSS(".ask")))},
+		{"alerts", chromedp.Steps(click(`.ask [value="no"]`), answers("api/v1/alerts", alarms), goTo("#/alerts"),
+			shows("main", "p99 310 ms is above 250 ms"),
+			script(`document.dispatchEvent(new Event("visibilitychange"))`), shows(".firing", "1"))},
+		{"rule", chromedp.Steps(click("#new-rule"), chromedp.WaitVisible(chromedp.CSS(".sheet")))},
+		{"silence", chromedp.Steps(closed, click("#new-silence"), chromedp.WaitVisible(chromedp.CSS(".sheet")))},
+		{"no-alerts", chromedp.Steps(closed, goTo("#/"), answers("api/v1/alerts", absent), goTo("#/alerts"),
+			shows(".empty", "no alerts"))},
 		{"nothing", chromedp.Steps(goTo("#/?from=1000000000&to=1000003600"), shows(".empty", "No calls yet"))},
 		{"no-such-module", chromedp.Steps(goTo("#/module/nobody"), shows(".empty", "no calls of this name"))},
 		{"fortnight", chromedp.Steps(answers("series?from=-336h", fortnight), goTo("#/?from=-336h"),
-			until(`document.querySelectorAll(".strip .row").length > 13`), table)},
+			until(`document.querySelectorAll(".strip .row").length > 13`), trends(8))},
 		{"loading", chromedp.Steps(answers("/stats?", `() => new Promise(() => {})`), goTo("#/module/chat"),
 			until(`document.querySelector(".loading")`))},
-		{"failed", chromedp.Steps(answers("/stats?", `() => Promise.resolve(Response.json({detail: "the file cannot be read"}, {status: 500}))`),
-			goTo("#/module/chat/message"), shows(".empty", "cannot be read"))},
+		{"failed", chromedp.Steps(answers("/stats?", `() => Promise.resolve(Response.json({detail: "the file cannot be read"},
+  {status: 500}))`), goTo("#/module/chat/message"), shows(".empty", "cannot be read"))},
 	}
 	for _, st := range states {
 		run(t, ctx, st.steps)
@@ -103,7 +138,8 @@ func eachState(t *testing.T, f *fixture, ctx context.Context, dark bool, look fu
 		}
 		look(st.name)
 	}
-	run(t, ctx, goTo("#/"), answers("api/", `() => Promise.reject(new TypeError("away"))`), goTo("#/live"), shows(".banner", "does not answer"))
+	run(t, ctx, goTo("#/"), answers("api/", `() => Promise.reject(new TypeError("away"))`), goTo("#/live"),
+		shows(".banner", "does not answer"))
 	look("away")
 }
 
@@ -205,14 +241,16 @@ func TestMedia(t *testing.T) {
 	run(t, ada, shows(".modules", "message"))
 	forced := func(value string) {
 		t.Helper()
-		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: value}}}
+		features := []*emulation.MediaFeature{{Name: "forced-colors", Value: value}}
+		params := emulation.SetEmulatedMediaParams{Features: features}
 		if _, err := chromedp.Call(ada, emulation.SetEmulatedMedia, params); err != nil {
 			t.Fatal(err)
 		}
 	}
 	forced("active")
 	shot(t, ada, "forced-colors")
-	if colour := ask[string](t, ada, `getComputedStyle(document.querySelector(".strip .cell.fair, .strip .cell.good")).backgroundColor`); colour == "rgb(255, 255, 255)" {
+	const colour = `getComputedStyle(document.querySelector(".strip .cell.fair")).backgroundColor`
+	if got := ask[string](t, ada, colour); got == "rgb(255, 255, 255)" {
 		t.Error("with forced colors the strip has none")
 	}
 	forced("none")

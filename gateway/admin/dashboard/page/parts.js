@@ -136,3 +136,15 @@ export function ask(question, yes) {
     d.showModal();
   });
 }
+
+// act does something, tells what came of it, and returns whether it was done.
+export async function act(something, done) {
+  try {
+    tell(done(await something()));
+    return true;
+  } catch (e) {
+    if (e.status === undefined) throw e;
+    tell(e.away ? t.noAnswer : t.refused(e.message));
+    return false;
+  }
+}

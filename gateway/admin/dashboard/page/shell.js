@@ -16,6 +16,8 @@ export class Shell {
     this.session = session;
     this.left = left;
     this.links = pages.map((p) => h("a", { "data-page": p }, icon(p), h("span", {}, t.pages[p])));
+    this.firing = h("b.firing", { hidden: true });
+    this.links.at(-1).append(this.firing);
     this.state = h("span.pill", { "data-state": "none" }, "–");
     this.name = h("span.gateway-name");
     this.crumbs = h("h1", { tabindex: "-1" });
@@ -93,6 +95,13 @@ export class Shell {
     say(this.state, text);
     put(this.state, "title", status.reason);
     document.title = t.titled(this.title, status.name);
+  }
+
+  // alerts shows how many alerts fire.
+  alerts(n) {
+    this.firing.hidden = n === 0;
+    say(this.firing, String(n));
+    put(this.firing, "aria-label", t.firingNow(n));
   }
 
   // away says that the gateway does not answer, and when the page tries again, in milliseconds.

@@ -1,0 +1,25 @@
+package dashboard_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
+)
+
+// TestPicture makes the picture of the documentation.
+func TestPicture(t *testing.T) {
+	browsertest.Path(t)
+	f := start(t, nil)
+	now := time.Now()
+	remember(t, f.keeper, now)
+	for i := range 40 {
+		f.dial([]string{"lobby", "tea kitchen", "deploys"}[:1+i%3]...)
+	}
+	f.chatter(12)
+	ada := browsertest.Open(t, 1280, 880)
+	f.logIn(ada, operateToken)
+	run(t, ada, until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 8`),
+		until(`document.querySelectorAll(".tile .spark .line")[1].getAttribute("d").length > 60`))
+	shot(t, ada, "picture")
+}
