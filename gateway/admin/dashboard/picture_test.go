@@ -11,15 +11,14 @@ import (
 func TestPicture(t *testing.T) {
 	browsertest.Path(t)
 	f := start(t, nil)
-	now := time.Now()
-	remember(t, f.keeper, now)
 	for i := range 40 {
 		f.dial([]string{"lobby", "tea kitchen", "deploys"}[:1+i%3]...)
 	}
 	f.chatter(12)
 	ada := browsertest.Open(t, 1280, 880)
 	f.logIn(ada, operateToken)
-	run(t, ada, until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 8`),
-		until(`document.querySelectorAll(".tile .spark .line")[1].getAttribute("d").length > 60`))
+	run(t, ada, until(`document.querySelectorAll(".tile .spark .line")[1].getAttribute("d").length > 120`))
+	remember(t, f.keeper, time.Now().Add(4*time.Second)) // when the picture is made
+	run(t, ada, until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 8`))
 	shot(t, ada, "picture")
 }

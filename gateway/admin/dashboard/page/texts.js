@@ -49,7 +49,7 @@ export const t = {
   slowest: "of the slowest interface", p50is: (time) => `p50 ${time}`,
 
   // Curves.
-  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls, logarithmic", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
+  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "logarithmic", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
   codes: "Failure codes", codesUnit: "failures per second", other: "other", code: (c) => `Code ${c}`,
   chartHelp: "Left and right move through time, Enter opens what can be done with it",
   pick: "This time", seeFailures: "Failures of this time", zoom: "Zoom in",
