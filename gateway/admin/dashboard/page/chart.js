@@ -57,6 +57,8 @@ export class Chart {
       this.series = series;
       this.labels();
     }
+    const held = this.at < 0 ? undefined : this.times[this.at];
+    this.at = held === undefined ? -1 : times.indexOf(held);
     Object.assign(this, { step, times, raw: values });
     this.note.hidden = values.some((v) => v.some((n) => n > 0));
     const data = [times, ...(this.stacked ? stack(values) : values)];
@@ -64,7 +66,6 @@ export class Chart {
     if (other || !this.plot || this.plot.series.length !== data.length) this.draw();
     else this.plot.setData(data);
     put(this.canvas, "aria-valuemax", Math.max(times.length - 1, 0));
-    if (this.at >= times.length) this.at = -1;
     this.write(this.at);
     if (!this.grid.hidden) this.tabulate();
   }

@@ -52,6 +52,7 @@ export class Strip {
 
   // set shows the points of a series.
   set(points, step) {
+    const held = this.at < 0 ? undefined : this.shown[this.at].at;
     this.all = cells(points, step);
     const days = rows(this.all), many = days.length > 1;
     this.shown = days.flat();
@@ -67,7 +68,9 @@ export class Strip {
     }
     if (many) this.ends.replaceChildren(...[0, 6, 12, 18, 24].map((hour) => h("span", {}, f.clock(new Date(2001, 0, 1, hour)))));
     this.ends.classList.toggle("hours", many);
-    this.describe(this.at < 0 ? this.all.length - 1 : this.at);
+    const at = held === undefined ? -1 : this.shown.findIndex((c) => c.at === held);
+    this.mark(at);
+    if (at < 0) this.describe(this.all.length - 1);
   }
 
   row(day, many) {
