@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	defaultSets     = 16384
+	defaultSets     = 65536
 	defaultFetches  = 4096
 	maxJoins        = 1024                   // relayed joins that a Sender remembers one by one
 	retryAfter      = 500 * time.Millisecond // pause after the directory has failed
@@ -94,7 +94,7 @@ type relayedJoin struct {
 	sequence uint64
 }
 
-// NewSender returns a Sender that keeps at most maxSets sets in memory, 16,384 if it is 0.
+// NewSender returns a Sender that keeps at most maxSets sets in memory, 65,536 if it is 0.
 func NewSender(maxSets int) *Sender {
 	maxSets = cmp.Or(maxSets, defaultSets)
 	return &Sender{
