@@ -30,6 +30,8 @@ func (s *session) panicError(it *item, reason any) error {
 // the event will be delivered again.
 func (s *session) fail(it *item, err error) {
 	w := s.link.w
+	it.code = codeOf(err)
+	defer recordFailure(s, it, err) // Handler.Error may end the goroutine, or call Interface
 	s.rollBack()
 	_, again := errors.AsType[*retryError](err)
 	if again = again && it.kind != itemTimer; again && int(it.tries)+1 < w.cfg.MaxDeliveries {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/record"
 )
 
 // gwLink is the link to one loop of a gateway. Its leader reads it and runs handlers (read.go). The
@@ -33,6 +34,8 @@ type gwLink struct {
 
 	ctx    context.Context // parent context of its clients' calls; done when no call can be committed any more
 	cancel context.CancelCauseFunc
+
+	shard *record.Shard // static: for calls that are not led
 
 	in input // owned by the leader
 
@@ -71,6 +74,8 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 	l.ctx, l.cancel = context.WithCancelCause(w.life)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.in.buf = make([]byte, readSize)
+	l.shard = w.rec.Shard()
+	l.in.record.Init(l.shard)
 	return l
 }
 

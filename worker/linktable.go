@@ -13,6 +13,7 @@ import (
 
 // routes are the links to the known gateways. Readers load an immutable table and take no lock.
 type routes struct {
+	lists bool                             // static: the gateways are told of each other
 	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
 	// added and removed are called before a gateway is in the table, and after it was removed. Static.
@@ -25,8 +26,10 @@ type route struct {
 	loops []*gwLink // by loop; nil if the link is down
 }
 
-func (r *routes) init(added, removed func(gateway uint32)) {
-	r.added, r.removed = added, removed
+// init makes an empty table. A worker lists the gateways to each of them. A publisher does not: it
+// may reach them at addresses that are good for itself only.
+func (r *routes) init(lists bool, added, removed func(gateway uint32)) {
+	r.lists, r.added, r.removed = lists, added, removed
 	r.table.Store(&map[uint32]route{})
 }
 
@@ -139,7 +142,7 @@ func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	f(t)
 	defer r.table.Store(&t) // last, so that no handler sends to a gateway before the others know of it
 	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
-	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
+	if !r.lists || !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
 		return // a single gateway needs no list
 	}
 	list := link.Frame{Type: link.Peers, Payload: peers(t)}

@@ -70,7 +70,7 @@ var topics = []topic{
 	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
 		"broadcast-prefix"},
 	{"Operators", "admin admin-token-file admin-publish-rate admin-tls-cert admin-tls-key"},
-	{"Data", "data stats-max-bytes"},
+	{"Data and statistics", "data stats-max-bytes stats-to stats-to-token-file stats-to-ca stat-udp"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},
