@@ -162,11 +162,12 @@ type State struct {
 
 // Stats are counts since the start.
 type Stats struct {
-	Commands uint64 // calls that were sent to the directory; a set counts as one
-	Errors   uint64 // of them, those without an answer, or with one that says that the server fails
-	Refused  uint64 // calls that failed at once because the directory did not answer before
-	Outages  uint64 // times that State.Up became false
-	Watches  uint64 // Watch calls that run now
+	Commands    uint64 // calls that were sent to the directory; a set counts as one
+	Errors      uint64 // of them, those without an answer, or with one that says that the server fails
+	Refused     uint64 // calls that failed at once because the directory did not answer before
+	Outages     uint64 // times that State.Up became false
+	Generations uint64 // times that State.Generation changed after the first
+	Watches     uint64 // Watch calls that run now
 }
 
 // Directory is a driver.

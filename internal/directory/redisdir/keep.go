@@ -1,0 +1,218 @@
+package redisdir
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/seed-7410fe32/sluice/internal/backoff"
+	"github.com/seed-7410fe32/sluice/internal/directory"
+)
+
+const (
+	// interval is how often the keeper looks whether Redis answers, and which data it has.
+	interval = time.Second
+	// sentinelInterval is how often Sentinels are asked which server is the primary, besides their own
+	// notices.
+	sentinelInterval = 5 * time.Second
+	// firstPause and lastPause are how long the keeper waits after attempts that failed.
+	firstPause, lastPause = 50 * time.Millisecond, 2 * time.Second
+	// attempts is after how many attempts that failed the keeper opens a new client: its addresses are
+	// resolved again, its files are read again.
+	attempts = 4
+	// markTTL is the life of the keys of the generation, which begins again every markRenewal.
+	markTTL, markRenewal = 30 * 24 * time.Hour, 12 * time.Hour
+)
+
+// keep looks after the connection until Close. It closes first after the first attempt.
+func (s *server) keep(first chan<- struct{}) {
+	defer s.disconnect()
+	var renewed time.Time
+	for failures := 0; ; {
+		generation, err := s.look(&renewed)
+		if s.ctx.Err() != nil {
+			return
+		}
+		pause := interval
+		if err == nil {
+			failures = 0
+			s.set(directory.State{Up: true, Generation: generation}, nil)
+		} else {
+			failures++
+			s.down(err)
+			pause = backoff.Delay(firstPause, lastPause, failures)
+			if failures%attempts == 0 {
+				s.disconnect()
+			}
+		}
+		if first != nil {
+			if err != nil {
+				s.cfg.Logger.Warn("directory does not answer", "err", err)
+			}
+			close(first)
+			first = nil
+		}
+		pause += time.Duration(rand.Int64N(int64(pause)/2)) - pause/4
+		wait := time.NewTimer(pause)
+		select {
+		case <-s.ctx.Done():
+		case <-wait.C:
+		case <-s.failedWhile(err == nil):
+		}
+		wait.Stop()
+	}
+}
+
+// failedWhile returns a channel that says that a call has failed. During an outage that is no news.
+func (s *server) failedWhile(up bool) <-chan struct{} {
+	if up {
+		return s.failed
+	}
+	return nil
+}
+
+// connect opens the client if there is none.
+func (s *server) connect() (rueidis.Client, error) {
+	if c := s.client.Load(); c != nil {
+		return *c, nil
+	}
+	option, err := s.cfg.option(s.target)
+	if err != nil {
+		return nil, err
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		return nil, err
+	}
+	s.client.Store(&client)
+	return client, nil
+}
+
+func (s *server) disconnect() {
+	if c := s.client.Swap(nil); c != nil {
+		(*c).Close()
+	}
+}
+
+// look asks Redis for its generation.
+func (s *server) look(renewed *time.Time) (generation string, err error) {
+	client, err := s.connect()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := s.bounded(s.ctx)
+	defer cancel()
+	texts, err := s.readMarks(ctx, client, renewed)
+	if err != nil {
+		return "", err
+	}
+	// A replica that becomes the primary has another identity, and so has a server that starts again.
+	servers := 0
+	for addr, node := range client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
+		switch id := field(info, "master_replid"); {
+		case err != nil && s.target.cluster:
+			// A node that is down has a replica, or its slots are not served.
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", addr, err)
+		case field(info, "role") == "master" && id != "":
+			servers++
+			texts = append(texts, id)
+		}
+	}
+	if servers == 0 {
+		return "", fmt.Errorf("none of %v is a primary", s.target.hosts)
+	}
+	slices.Sort(texts)
+	sum := sha256.Sum256([]byte(strings.Join(texts, " ")))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// field returns a value of INFO.
+func field(info, name string) string {
+	_, rest, _ := strings.Cut(info, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\r")
+	return value
+}
+
+// readMarks returns the values of the keys of the generation. A key that is missing gets a random
+// value.
+func (s *server) readMarks(ctx context.Context, client rueidis.Client, renewed *time.Time) ([]string, error) {
+	values := make([]string, len(s.marks))
+	again := time.Since(*renewed) > markRenewal
+	read := make(rueidis.Commands, len(s.marks))
+	for i, mark := range s.marks {
+		if again {
+			read[i] = client.B().Getex().Key(mark).ExSeconds(int64(markTTL.Seconds())).Build()
+		} else {
+			read[i] = client.B().Get().Key(mark).Build()
+		}
+	}
+	for i, answer := range client.DoMulti(ctx, read...) {
+		value, err := answer.ToString()
+		for rueidis.IsRedisNil(err) {
+			set := client.B().Set().Key(s.marks[i]).Value(strconv.FormatUint(rand.Uint64(), 36)).Nx().
+				ExSeconds(int64(markTTL.Seconds())).Build()
+			if err = client.Do(ctx, set).Error(); err == nil || rueidis.IsRedisNil(err) {
+				value, err = client.Do(ctx, client.B().Get().Key(s.marks[i]).Build()).ToString()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		values[i] = value
+	}
+	if again {
+		*renewed = time.Now()
+	}
+	return values, nil
+}
+
+// clusterMarks is how many keys a generation has in a Cluster: each is in another sixteenth of the
+// slots, so that a node that has lost its data has lost one of them.
+const clusterMarks = 16
+
+// marks returns the keys of the generation.
+func marks(prefix string, cluster bool) (keys []string) {
+	if !cluster {
+		return []string{prefix + ":generation"}
+	}
+	for i := range clusterMarks {
+		for n := 0; ; n++ {
+			key := fmt.Sprintf("%s:generation:{%d}", prefix, n)
+			if slot(strconv.Itoa(n))/(slots/clusterMarks) == i {
+				keys = append(keys, key)
+				break
+			}
+		}
+	}
+	return keys
+}
+
+// slots is how many slots a Cluster has.
+const slots = 16384
+
+// slot returns the slot of a hash tag: its CRC16 in the form of XMODEM, as the specification of
+// Redis Cluster says.
+func slot(tag string) int {
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc % slots)
+}
