@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -179,7 +180,11 @@ func (g *gateway) noteHolder(e *heldElsewhere) {
 		g.w.readiness.set(g, settled)
 		if g.holder != e.holder {
 			g.holder = e.holder
-			g.w.log.Warn("two addresses lead to the same gateway, using one of them",
+			level := slog.LevelInfo // what lists gateways may have a name for one that Config.Gateways has
+			if g.fixed {
+				level = slog.LevelWarn
+			}
+			g.w.log.Log(context.Background(), level, "two addresses lead to the same gateway, using one of them",
 				"gateway", e.gateway, "addr", e.holder, "unused", g.addr)
 		}
 	case sameID:
