@@ -8,7 +8,8 @@ import (
 )
 
 // The packages worker, workertest and store depend on little more than the standard library, and on
-// nothing that only the gateway, the command or tests need.
+// nothing that only the gateway, the command, tests or drivers of stores need. A driver adds the
+// client of its server.
 func TestImportsAreFew(t *testing.T) {
 	t.Parallel()
 	list := func(args ...string) []string {
@@ -23,11 +24,21 @@ func TestImportsAreFew(t *testing.T) {
 	// For the sockets of links, and for the store.
 	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"}
 	const form = "{{if not .Standard}}{{.ImportPath}}{{end}}"
-	for _, path := range list("-deps", "-f", form, ".", "./workertest", "./store") {
-		inside, ours := strings.CutPrefix(path, module+"/")
-		top, _, _ := strings.Cut(inside, "/")
-		if !slices.Contains(others, path) && (!ours || top != "worker" && top != "internal") {
-			t.Errorf("%s is imported", path)
+	for _, packages := range []struct {
+		paths []string
+		of    []string // modules that these may import besides
+	}{
+		{[]string{".", "./workertest", "./store"}, nil},
+		{[]string{"./store/memcachedstore"}, []string{"github.com/bradfitz/gomemcache/"}},
+	} {
+		for _, path := range list(append([]string{"-deps", "-f", form}, packages.paths...)...) {
+			inside, ours := strings.CutPrefix(path, module+"/")
+			top, _, _ := strings.Cut(inside, "/")
+			driver := packages.of == nil && ours && strings.HasPrefix(inside, "worker/store/")
+			known := slices.ContainsFunc(packages.of, func(m string) bool { return strings.HasPrefix(path, m) })
+			if driver || !known && !slices.Contains(others, path) && (!ours || top != "worker" && top != "internal") {
+				t.Errorf("%s is imported by one of %v", path, packages.paths)
+			}
 		}
 	}
 }

@@ -25,7 +25,7 @@ func NewBuckets(ttl time.Duration) (*Buckets, error) {
 func (b *Buckets) Take(ctx context.Context, l Limit) bool {
 	ok := false
 	refill := int64(l.Every)
-	err := b.store.Update(ctx, short(l.Key), func(old []byte) ([]byte, error) {
+	err := cache.Update(ctx, b.store, short(l.Key), 0, func(old []byte) ([]byte, error) {
 		now := int64(time.Since(b.start))
 		// The stored value is the time at which the bucket will be full again.
 		full := now
@@ -44,7 +44,7 @@ func (b *Buckets) Take(ctx context.Context, l Limit) bool {
 // Count counts an event of a key and returns how many there were. After the ttl without one it
 // begins anew.
 func (b *Buckets) Count(ctx context.Context, key string) (n int) {
-	_ = b.store.Update(ctx, short(key), func(old []byte) ([]byte, error) { // on error it is the first one
+	_ = cache.Update(ctx, b.store, short(key), 0, func(old []byte) ([]byte, error) { // on error it is the first one
 		n = 1
 		if len(old) == 4 {
 			n += int(binary.BigEndian.Uint32(old))

@@ -219,6 +219,7 @@ func TestAdminTLS(t *testing.T) {
 	certstest.Write(t, settings, nil)
 	o := newOperator(t, "echo", "--listen", "text://127.0.0.1:0", "--config", settings, "--admin-tls-cert", cert,
 		"--admin-tls-key", key)
+	o.says(1, "the listener speaks TLS: give --admin https://", "status")
 	o.url = strings.Replace(o.url, "http:", "https:", 1)
 	o.says(1, "certificate signed by unknown authority", "status")
 	o.says(0, "ready", "status", "--admin-ca", ca)

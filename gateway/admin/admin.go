@@ -1,6 +1,8 @@
 // Package admin serves HTTP for the operators of a gateway: probes, metrics, profiles and an API
 // that shows and changes what the gateway does. It has a listener of its own.
 //
+//	GET /                    the dashboard, a web page (package dashboard), without a token
+//	GET /session             whether a login is needed, and who is logged in; POST /login, /logout
 //	GET /livez, /readyz      probes, without a token
 //	GET /metrics             Prometheus
 //	GET /debug/pprof/        net/http/pprof
@@ -36,10 +38,15 @@ type Config struct {
 	Gateway *gateway.Gateway
 	// Addr is the host:port to listen on. Port 0 picks a free port.
 	Addr string
-	// TokenFile is a file with tokens, one in each line, with a name before it if there are several.
-	// Empty lines and lines that begin with # are skipped. The file is read again when it has
+	// TokenFile is a file with tokens, one in each line: TOKEN, NAME TOKEN or NAME TOKEN
+	// SCOPE[,SCOPE...], with the scopes read, publish, publish:KIND=NAME, report and operate. Empty
+	// lines and lines that begin with # are skipped. The file is read again when it has
 	// changed. Empty: no token is needed, and Addr must be a loopback address.
 	TokenFile string
+	// PublishRate is how many messages in a second each token may publish (POST /api/v1/publish), and
+	// at once as many, or a batch of 1,000. Without tokens it is for all requests together. Defaults
+	// to 1,000. Negative means any number.
+	PublishRate int
 	// TLS makes the listener speak TLS. Nil: plain HTTP.
 	TLS *tls.Config
 	// Drain starts the end of the gateway, as a SIGTERM does. Nil: POST /api/v1/drain gets status
@@ -62,7 +69,8 @@ type Config struct {
 	// slog.Default().
 	Logger *slog.Logger
 	// Audit gets a line for each change that a request has made: message "admin change", level info.
-	// It should leave none out. Defaults to Logger.
+	// The messages "admin login" and "admin logout" are of the dashboard. It should leave none out.
+	// Defaults to Logger.
 	Audit *slog.Logger
 }
 
@@ -75,6 +83,8 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	started  time.Time
+
+	publishing *publishing
 }
 
 // New listens on the address, so that an error of it is known before the gateway runs. Run serves.
@@ -82,19 +92,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.PublishRate = cmp.Or(cfg.PublishRate, defaultPublishRate)
 	cfg.Audit = cmp.Or(cfg.Audit, cfg.Logger)
 	s := &Server{cfg: cfg, control: cfg.Gateway.Control(), started: time.Now()}
 	var t *tokens
 	if cfg.TokenFile != "" {
 		var err error
-		if t, err = readTokens(cfg.TokenFile, cfg.Logger); err != nil {
+		if t, err = readTokens(cfg.TokenFile, cfg.PublishRate, cfg.Logger); err != nil {
 			return nil, fmt.Errorf("admin: token file: %w", err)
 		}
-	}
-	s.guard = newGuard(t, cfg.Logger)
-	handler, err := newHandler(s)
-	if err != nil {
-		return nil, fmt.Errorf("admin: metrics: %w", err)
 	}
 	inner, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
@@ -103,6 +109,16 @@ func New(cfg Config) (*Server, error) {
 	if t == nil && !isLoopback(inner.Addr()) {
 		_ = inner.Close()
 		return nil, ErrExposed
+	}
+	nobody := caller{"none", full(), newUsage(cfg.PublishRate)}
+	s.guard = newGuard(t, newSessions(inner.Addr(), cfg.TLS != nil), nobody, cfg.Logger)
+	s.publishing = &publishing{
+		control: s.control, guard: s.guard, rate: cfg.PublishRate, audit: s.audit, keys: newKeys(),
+	}
+	handler, err := newHandler(s)
+	if err != nil {
+		_ = inner.Close()
+		return nil, fmt.Errorf("admin: metrics: %w", err)
 	}
 	s.listener = limitConns(inner, maxConns)
 	s.http = &http.Server{

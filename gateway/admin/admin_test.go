@@ -197,6 +197,9 @@ func TestFirstToken(t *testing.T) {
 		"ops secret read,publish\n": "secret", "ops secret report,operate # all": "",
 		"": "", "# none\n": "", "secret\nthree words here\n": "", "\ufeffsecret\n": "", "ops se\x01cret": "",
 		"ops secret write": "", "ops secret read,": "", "ops secret READ": "", "ops publish": "", "ops read,publish": "",
+		"ops secret publish:group=": "", "ops secret publish:all=*": "", "ops secret read:group=x": "",
+		"ops secret publish,publish:uid=a": "", "ops secret publish:uid=a*b": "", "ops secret publish:uid": "",
+		"ops secret operate,publish:uid=a": "", "ops secret publish:group=a*,read": "secret",
 		"one secret read\ntwo secret\n": "", numbered(100): "secret0", numbered(101): "",
 		strings.Repeat("#\n", 33<<10) + "secret": "",
 	} {

@@ -23,24 +23,6 @@ type Kicked struct {
 	Kicked int `json:"kicked"` // clients
 }
 
-// Publish is the body of POST /api/v1/publish. Exactly one of Client, UID, Group and All is set,
-// and exactly one of Text and Data.
-type Publish struct {
-	Client string  `json:"client,omitempty"`
-	UID    string  `json:"uid,omitempty"`
-	Group  string  `json:"group,omitempty"`
-	All    bool    `json:"all,omitempty"`
-	Text   *string `json:"text,omitempty"`
-	Data   []byte  `json:"data,omitempty"` // in base64
-	// Near leaves out the clients of other gateways.
-	Near bool `json:"local,omitempty"`
-}
-
-// Published is the answer to POST /api/v1/publish.
-type Published struct {
-	Delivered int `json:"delivered"` // connections of this gateway
-}
-
 // Draining is the answer to POST /api/v1/drain.
 type Draining struct {
 	Draining bool `json:"draining"`
@@ -76,25 +58,6 @@ func (s *Server) kick(w http.ResponseWriter, r *http.Request) (any, error) {
 	n, err := s.control.Kick(r.Context(), target, k.Code, k.Reason)
 	s.audit(r, "kick", err, append(targetAttrs(target), "code", k.Code, "reason", k.Reason, "kicked", n)...)
 	return Kicked{Kicked: n}, err
-}
-
-// publish answers POST /api/v1/publish. The message is not in the log.
-func (s *Server) publish(w http.ResponseWriter, r *http.Request) (any, error) {
-	var p Publish
-	if err := read(w, r, &p); err != nil {
-		return nil, err
-	}
-	if (p.Text == nil) == (p.Data == nil) {
-		return nil, refuse(http.StatusBadRequest, "exactly one of text and data must be set")
-	}
-	a := gateway.Announcement{Data: p.Data, Far: !p.Near}
-	if p.Text != nil {
-		a.Data, a.Text = []byte(*p.Text), true
-	}
-	target := gateway.Target{Client: p.Client, UID: p.UID, Group: p.Group, All: p.All}
-	n, err := s.control.Publish(r.Context(), target, a)
-	s.audit(r, "publish", err, append(targetAttrs(target), "bytes", len(a.Data), "delivered", n)...)
-	return Published{Delivered: n}, err
 }
 
 // targetAttrs describes a target in the log.

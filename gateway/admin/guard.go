@@ -23,10 +23,12 @@ const (
 // guard lets requests with a valid token through.
 type guard struct {
 	// Static.
-	tokens  *tokens // nil: none is needed, but only local requests are taken
-	log     *slog.Logger
-	slots   chan struct{} // one value for each request that is being answered; bound: none, maxRequests
-	logRate *rate.Limiter // of lines about failed authentications
+	tokens   *tokens // nil: none is needed, but only local requests are taken
+	nobody   caller  // who sends requests then
+	sessions *sessions
+	log      *slog.Logger
+	slots    chan struct{} // one value for each request that is being answered; bound: none, maxRequests
+	logRate  *rate.Limiter // of lines about failed authentications
 
 	failures    atomic.Uint64 // requests without a valid token
 	beyondScope atomic.Uint64 // requests whose token lacks the scope
@@ -35,17 +37,20 @@ type guard struct {
 	failed map[netip.Addr]*rate.Limiter // guarded by mu; bound: none, maxAddresses
 }
 
-func newGuard(t *tokens, log *slog.Logger) *guard {
+func newGuard(t *tokens, s *sessions, nobody caller, log *slog.Logger) *guard {
 	return &guard{
-		tokens: t, log: log, slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
+		tokens: t, sessions: s, nobody: nobody, log: log,
+		slots: make(chan struct{}, maxRequests), logRate: rate.NewLimiter(1, 5),
 		failed: make(map[netip.Addr]*rate.Limiter),
 	}
 }
 
-// caller is who sends a request: the name of the token, and what the token may be used for.
+// caller is who sends a request: the name of the token, what it may be used for, and what it has
+// used.
 type caller struct {
 	name  string
 	grant grant
+	usage *usage
 }
 
 // callerKey is the key of the request's context under which its caller stands.
@@ -85,17 +90,33 @@ func (g *guard) wrap(h http.Handler) http.Handler {
 	})
 }
 
+// mayAsk returns why a request is refused whoever sends it, or nil.
+func (g *guard) mayAsk(r *http.Request) *problem {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return refuse(http.StatusForbidden, "a web page of another origin must not send this request")
+	}
+	if g.tokens == nil && !isLocal(r.Host) {
+		return refuse(http.StatusMisdirectedRequest, "without tokens the host must be localhost or a loopback address")
+	}
+	return nil
+}
+
 // authenticate returns the caller of a request, or why the request is refused.
 func (g *guard) authenticate(r *http.Request) (c caller, refused *problem) {
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return caller{}, refuse(http.StatusForbidden, "a web page of another origin must not send this request")
+	if refused := g.mayAsk(r); refused != nil {
+		return caller{}, refused
 	}
 	if g.tokens == nil {
-		if !isLocal(r.Host) {
-			return caller{}, refuse(http.StatusMisdirectedRequest,
-				"without tokens the host must be localhost or a loopback address")
+		return g.nobody, nil
+	}
+	if r.Header.Get("Authorization") == "" {
+		// A session that has ended is no attempt: nobody guesses 256 bits.
+		switch c, ok, refused := g.bySession(r); {
+		case ok || refused != nil:
+			return c, refused
+		case g.sessions.valueOf(r) != "":
+			return caller{}, refuse(http.StatusUnauthorized, "the session has ended")
 		}
-		return caller{"none", full()}, nil
 	}
 	from := addressOf(r)
 	if !g.mayTry(from) {
@@ -108,11 +129,7 @@ func (g *guard) authenticate(r *http.Request) (c caller, refused *problem) {
 			return c, nil
 		}
 	}
-	g.failures.Add(1)
-	g.noteFailure(from)
-	if g.logRate.Allow() {
-		g.log.Warn("admin request without a valid token", "addr", r.RemoteAddr, "path", r.URL.Path)
-	}
+	g.noteFailure(r)
 	return caller{}, refuse(http.StatusUnauthorized, "send Authorization: Bearer TOKEN")
 }
 
@@ -124,9 +141,14 @@ func (g *guard) mayTry(from netip.Addr) bool {
 	return l == nil || l.Tokens() >= 1
 }
 
-// noteFailure counts a failed authentication of the address. When the table is full, the addresses
-// are forgotten that have not failed for long, or else all.
-func (g *guard) noteFailure(from netip.Addr) {
+// noteFailure counts a failed authentication of the request's address. When the table is full, the
+// addresses are forgotten that have not failed for long, or else all.
+func (g *guard) noteFailure(r *http.Request) {
+	g.failures.Add(1)
+	if g.logRate.Allow() {
+		g.log.Warn("admin request without a valid token", "addr", r.RemoteAddr, "path", r.URL.Path)
+	}
+	from := addressOf(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.failed[from]

@@ -19,6 +19,7 @@ import (
 type collector struct {
 	gateway  *gateway.Gateway
 	guard    *guard
+	publish  *publishing
 	version  string
 	figures  []gauged                    // of loops; bound: none, constant
 	place    []gauged                    // of the directory; bound: none, constant
@@ -105,6 +106,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.single(to, "sluice_worker_auth_failures_total", float64(stats.WorkerAuthFailures))
 	c.single(to, "sluice_admin_auth_failures_total", float64(c.guard.failures.Load()))
 	c.single(to, "sluice_admin_scope_failures_total", float64(c.guard.beyondScope.Load()))
+	c.single(to, "sluice_admin_published_total", float64(c.publish.messages.Load()))
+	c.single(to, "sluice_admin_publish_failures_total", float64(c.publish.failures.Load()))
+	c.single(to, "sluice_admin_publish_rate_limited_total", float64(c.publish.limited.Load()))
+	c.single(to, "sluice_admin_publish_replays_total", float64(c.publish.replays.Load()))
+	c.single(to, "sluice_admin_publish_keys_forgotten_total", float64(c.publish.keys.forgotten.Load()))
+	sessions, evicted := c.guard.sessions.figures()
+	c.single(to, "sluice_admin_sessions", float64(sessions))
+	c.single(to, "sluice_admin_sessions_evicted_total", float64(evicted))
 	c.durations(to, "sluice_message_duration_seconds", &stats.MessageTime)
 	c.durations(to, "sluice_message_handling_seconds", &stats.HandlingTime)
 	c.workers(to)

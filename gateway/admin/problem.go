@@ -76,16 +76,30 @@ const maxBody = 1<<20*4/3 + 4<<10
 
 // read decodes the JSON body of a request. Unknown fields are refused.
 func read(w http.ResponseWriter, r *http.Request, into any) error {
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}
+
+// readBody reads the JSON body of a request.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
 	}
 	if err != nil {
-		return refuse(http.StatusBadRequest, "the body cannot be read: %v", err)
+		return nil, refuse(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
+	return body, nil
+}
+
+// decode decodes a body that is one JSON value. Unknown fields are refused.
+func decode(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {

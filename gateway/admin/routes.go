@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/seed-7410fe32/sluice/gateway/admin/dashboard"
 )
 
 // maxScrapes is how many scrapes of /metrics are answered at the same time.
@@ -15,7 +17,9 @@ const maxScrapes = 4
 
 // newHandler returns the handler of all requests.
 func newHandler(s *Server) (http.Handler, error) {
-	figures := &collector{gateway: s.cfg.Gateway, guard: s.guard, version: s.cfg.Version}
+	figures := &collector{
+		gateway: s.cfg.Gateway, guard: s.guard, publish: s.publishing, version: s.cfg.Version,
+	}
 	registry, err := newRegistry(figures, s.cfg.Collectors...)
 	if err != nil {
 		return nil, err
@@ -32,6 +36,13 @@ func newHandler(s *Server) (http.Handler, error) {
 	all.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		probe(w, s.cfg.Gateway.Readiness(), directoryNote(s.cfg.Gateway))
 	})
+	page := dashboard.Handler()
+	all.Handle("GET /{$}", page)
+	all.Handle("GET /dashboard/{version}/{file}", page)
+	l := &logins{s.guard, s.cfg.Audit}
+	all.Handle("GET /session", plain(l.session))
+	all.Handle("POST /login", plain(l.begin))
+	all.Handle("POST /logout", plain(l.end))
 	all.Handle("/", s.guard.wrap(plainErrors(guarded)))
 	return all, nil
 }
@@ -50,6 +61,15 @@ func probe(w http.ResponseWriter, err error, note string) {
 		note += "\n"
 	}
 	_, _ = w.Write([]byte("ok\n" + note))
+}
+
+// plain returns a handler for a request that needs no token.
+func plain(o operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		o.ServeHTTP(w, r)
+	})
 }
 
 // operation answers a request of the API: with a value for JSON, or an error.
@@ -85,7 +105,7 @@ func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
 		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
 		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
-		{"POST /api/v1/publish", scopePublish, operation(s.publish)},
+		{"POST /api/v1/publish", scopePublish, operation(s.publishing.publish)},
 		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},
 		{"POST /api/v1/drain", scopeOperate, operation(s.drain)},
 		{"POST /api/v1/rebalance", scopeOperate, operation(s.rebalance)},

@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // scope is what a route needs, and a token may have.
@@ -19,25 +22,80 @@ const (
 
 // grant is what a token may be used for.
 type grant struct {
-	scopes []scope // bound: none, four
+	scopes  []scope         // bound: none, four
+	targets []targetPattern // to which it may publish; empty: to all; bound: none, a line of the token file
+}
+
+// targetPattern selects targets of messages: publish:group=news-*, for example.
+type targetPattern struct {
+	kind   string // client, uid or group
+	name   string
+	prefix bool // it is what names begin with
 }
 
 // full is the grant of a token without scopes, and of everybody where no token is needed.
 func full() grant { return grant{scopes: []scope{scopeOperate}} }
 
-// readGrant reads SCOPE[,SCOPE...].
+// readGrant reads SCOPE[,SCOPE...]. Each scope publish:KIND=NAME narrows publish to some targets.
 func readGrant(text string) (g grant, err error) {
+	plain := false
 	for word := range strings.SplitSeq(text, ",") {
-		switch s := scope(word); s {
+		s, target, narrow := strings.Cut(word, ":")
+		switch scope(s) {
 		case scopeRead, scopePublish, scopeReport, scopeOperate:
-			if !slices.Contains(g.scopes, s) {
-				g.scopes = append(g.scopes, s)
-			}
 		default:
-			return grant{}, fmt.Errorf("scope %q: must be read, publish, report or operate", word)
+			return grant{}, fmt.Errorf("scope %q: must be read, publish, publish:KIND=NAME, report or operate", word)
+		}
+		if narrow {
+			p, err := readPattern(target)
+			if err != nil || scope(s) != scopePublish {
+				return grant{}, fmt.Errorf("scope %q: must be publish:KIND=NAME, KIND client, uid or group, "+
+					"and NAME may end with *", word)
+			}
+			g.targets = append(g.targets, p)
+		}
+		plain = plain || !narrow && (scope(s) == scopePublish || scope(s) == scopeOperate)
+		if !slices.Contains(g.scopes, scope(s)) {
+			g.scopes = append(g.scopes, scope(s))
 		}
 	}
+	if plain && len(g.targets) > 0 {
+		return grant{}, errors.New("publish and operate allow each target: publish:KIND=NAME has no effect beside them")
+	}
 	return g, nil
+}
+
+// readPattern reads KIND=NAME. A name may end with *, which stands for any text.
+func readPattern(text string) (p targetPattern, err error) {
+	kind, name, ok := strings.Cut(text, "=")
+	p = targetPattern{kind: kind, name: name}
+	p.name, p.prefix = strings.CutSuffix(name, "*")
+	if !ok || name == "" || strings.Contains(p.name, "*") || kind != "client" && kind != "uid" && kind != "group" {
+		return p, errors.New("not KIND=NAME")
+	}
+	return p, nil
+}
+
+func (p targetPattern) String() string {
+	if p.prefix {
+		return string(scopePublish) + ":" + p.kind + "=" + p.name + "*"
+	}
+	return string(scopePublish) + ":" + p.kind + "=" + p.name
+}
+
+// reaches reports whether the grant allows a message to the target. A narrow one never allows a
+// message to all clients.
+func (g grant) reaches(t gateway.Target) bool {
+	if len(g.targets) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(g.targets, func(p targetPattern) bool {
+		name := map[string]string{"client": t.Client, "uid": t.UID, "group": t.Group}[p.kind]
+		if p.prefix {
+			return name != "" && strings.HasPrefix(name, p.name)
+		}
+		return name == p.name
+	})
 }
 
 // has reports whether the grant is enough for a route that needs a scope.
@@ -46,9 +104,14 @@ func (g grant) has(need scope) bool {
 }
 
 func (g grant) String() string {
-	words := make([]string, len(g.scopes))
-	for i, s := range g.scopes {
-		words[i] = string(s)
+	var words []string // bound: none, a line of the token file
+	for _, s := range g.scopes {
+		if s != scopePublish || len(g.targets) == 0 {
+			words = append(words, string(s))
+		}
+	}
+	for _, p := range g.targets {
+		words = append(words, p.String())
 	}
 	return strings.Join(words, ",")
 }

@@ -40,11 +40,11 @@ both   token-with-two-1234567890    publish,read
 	if err := os.WriteFile(file, []byte(tokenFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := readTokens(file, slog.New(slog.DiscardHandler))
+	tokens, err := readTokens(file, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGuard(tokens, slog.New(slog.DiscardHandler))
+	g := newGuard(tokens, nil, caller{}, slog.New(slog.DiscardHandler))
 	reached := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for _, e := range endpointsOf(new(Server), reached) {
 		if e.scope != needs(e.pattern) {

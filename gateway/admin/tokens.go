@@ -32,8 +32,9 @@ type token struct {
 // leaves the old tokens valid.
 type tokens struct {
 	// Static.
-	path string
-	log  *slog.Logger
+	path        string
+	publishRate int // Config.PublishRate
+	log         *slog.Logger
 
 	mu      sync.Mutex
 	all     []token   // guarded by mu; bound: none, maxTokens
@@ -42,8 +43,8 @@ type tokens struct {
 }
 
 // readTokens reads the tokens of a file.
-func readTokens(path string, log *slog.Logger) (*tokens, error) {
-	t := &tokens{path: path, log: log}
+func readTokens(path string, publishRate int, log *slog.Logger) (*tokens, error) {
+	t := &tokens{path: path, publishRate: publishRate, log: log}
 	if err := t.reload(); err != nil {
 		return nil, err
 	}
@@ -66,12 +67,19 @@ func (t *tokens) reload() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
+	old := t.all
 	t.all = nil
 	for _, l := range lines {
 		if len(l.token) < shortToken {
 			t.log.Warn("admin token is short: use at least 16 random characters", "file", t.path, "line", l.number)
 		}
-		t.all = append(t.all, token{sha256.Sum256([]byte(l.token)), caller{l.name, l.grant}})
+		next := token{sha256.Sum256([]byte(l.token)), caller{l.name, l.grant, nil}}
+		if i := slices.IndexFunc(old, func(o token) bool { return o.hash == next.hash }); i >= 0 {
+			next.caller.usage = old[i].caller.usage
+		} else {
+			next.caller.usage = newUsage(t.publishRate)
+		}
+		t.all = append(t.all, next)
 	}
 	return nil
 }
@@ -165,10 +173,14 @@ func readLine(words []string) (l tokenLine, err error) {
 	return l, nil
 }
 
-// find returns the caller that sends a token, or false if it is not valid. It takes the same time
-// for each token that is not valid.
+// find returns the caller that sends a token, or false if it is not valid.
 func (t *tokens) find(given string) (c caller, ok bool) {
-	hash := sha256.Sum256([]byte(given))
+	return t.byHash(sha256.Sum256([]byte(given)))
+}
+
+// byHash returns the caller whose token has the hash, or false if there is none. It takes the same
+// time for each hash that is not there.
+func (t *tokens) byHash(hash [sha256.Size]byte) (c caller, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recheck()

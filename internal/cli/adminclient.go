@@ -164,5 +164,8 @@ func (a *adminClient) problem(answer *http.Response, body []byte) error {
 	if kind == "application/problem+json" && json.Unmarshal(body, &p) == nil && p.Detail != "" {
 		return fmt.Errorf("%s: %s: %s%s", a.url, answer.Status, p.Detail, hint)
 	}
+	if bytes.Contains(body, []byte("HTTP request to an HTTPS server")) { // words of net/http
+		hint = " (the listener speaks TLS: give --admin https://HOST:PORT)"
+	}
 	return fmt.Errorf("%s: %s%s", a.url, answer.Status, hint)
 }

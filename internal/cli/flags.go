@@ -46,6 +46,7 @@ type options struct {
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
+	publishRate    int                      // of the admin listener
 	adminPair      certs.Pair               // of the admin listener
 	workerFigures  workerCollector          // of the worker in this process
 	envOfWorkers   atomic.Pointer[[]string] // variables of worker processes, from the file

@@ -25,6 +25,8 @@ func adminFlags(c *cobra.Command, o *options) {
 	f.StringVar(&o.adminTokenFile, "admin-token-file", "",
 		"`file` with the tokens of operators, one in each line; without it --admin must be a loopback "+
 			"address")
+	f.IntVar(&o.publishRate, "admin-publish-rate", 1000,
+		"messages a second that each token of operators may publish; negative: any number")
 	f.StringVar(&o.adminPair.Cert, "admin-tls-cert", "",
 		"`file` with the certificate of --admin and those of its chain, PEM (default: no TLS)")
 	f.StringVar(&o.adminPair.Key, "admin-tls-key", "", "`file` with the private key of --admin-tls-cert, PEM")
@@ -40,7 +42,7 @@ type operators struct {
 // newAdmin opens the admin listener that the flags ask for. drain starts the end of the gateway.
 func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*operators, error) {
 	if o.admin == "" {
-		for _, flag := range []string{"admin-token-file", "admin-tls-cert", "admin-tls-key"} {
+		for _, flag := range []string{"admin-token-file", "admin-publish-rate", "admin-tls-cert", "admin-tls-key"} {
 			if o.config.onCommandLine(c.Flags(), flag) {
 				return nil, usageError{fmt.Errorf("--%s needs --admin", flag)}
 			}
@@ -53,6 +55,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
 		Version: version(), Logger: o.log, Audit: unlimited(o.log), Stats: o.stats.keeper,
 	}
+	cfg.PublishRate = o.publishRate
 	if o.handlersHere {
 		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
 	}

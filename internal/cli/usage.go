@@ -70,7 +70,7 @@ var topics = []topic{
 	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
 		"broadcast-prefix"},
 	{"Directory", "engine engine-prefix engine-password-file engine-ca"},
-	{"Operators", "admin admin-token-file admin-tls-cert admin-tls-key"},
+	{"Operators", "admin admin-token-file admin-publish-rate admin-tls-cert admin-tls-key"},
 	{"Data", "data stats-max-bytes"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},

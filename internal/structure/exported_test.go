@@ -16,7 +16,8 @@ import (
 )
 
 // importable are the packages for users of the module.
-var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/store", "worker/workertest"}
+var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/store",
+	"worker/store/memcachedstore", "worker/workertest"}
 
 // unusedExports are exported without a use in the module, each with the reason.
 var unusedExports = map[string]string{

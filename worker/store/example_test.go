@@ -13,7 +13,8 @@ import (
 // is delivered again.
 func bank(seen store.Store) worker.Handler {
 	return worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
-		if _, err := store.Once(ctx, seen, m.Key(c), func() error { return transfer(m.Data) }); err != nil {
+		done, err := store.Once(ctx, seen, m.Key(c), func() error { return transfer(m.Data) })
+		if err != nil && !done {
 			return worker.Retry(err) // the message comes again, in a while
 		}
 		c.Send(worker.Text("transferred")) // needs no Once: it reaches the client once

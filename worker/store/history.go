@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -14,14 +15,20 @@ import (
 var ErrHistory = errors.New("store: not a history")
 
 // History keeps the newest items of many lists, such as the last messages of each room. Each list
-// is one value of the Store, so an Append reads and writes the whole list. Negative values of Keep
-// and MaxBytes are an error of Append.
+// is one value of the Store, so an Append reads and writes the whole list. It writes only what it
+// has read if nobody has changed it since (Update). So Appends of any goroutines and workers lose
+// nothing, and an item is in the list once for each Append that returned nil. After ErrUnavailable
+// the item may be in the list or not. Negative numbers are an error of Append.
 type History struct {
 	Store Store
 	Keep  int // items of a list. Defaults to 100.
 	// MaxBytes bounds the size of a list. Each item takes its own size and one to three bytes.
-	// Defaults to 32 KiB. If the Store accepts less for a value (Memory.MaxValue), that is the bound.
+	// Defaults to 32 KiB. If the Store accepts less for a value (Store.MaxValue), that is the
+	// bound.
 	MaxBytes int
+	// TTL is how long a list is available after its last Append. Zero means the longest time of the
+	// Store.
+	TTL time.Duration
 }
 
 // Append adds item to the list of key. It removes the oldest items if there are more than Keep, or
@@ -31,17 +38,14 @@ func (h History) Append(ctx context.Context, key string, item []byte) error {
 	if field, err := valid.Numbers(h); err != nil {
 		return fmt.Errorf("store: History.%s: %w", field, err)
 	}
-	limit := cmp.Or(h.MaxBytes, 32<<10)
-	if s, ok := h.Store.(interface{ MaxValue(key string) int }); ok {
-		limit = min(limit, s.MaxValue(key))
-	}
+	limit := min(cmp.Or(h.MaxBytes, 32<<10), h.Store.MaxValue(key))
 	added := append(binary.AppendUvarint(nil, uint64(len(item))), item...)
 	if len(added) > limit {
 		return ErrTooBig
 	}
 	for {
 		size := 0
-		err := h.Store.Update(ctx, key, func(list []byte) ([]byte, error) {
+		err := Update(ctx, h.Store, key, h.TTL, func(list []byte) ([]byte, error) {
 			list, err := h.newest(list, limit-len(added))
 			if err != nil {
 				return nil, fmt.Errorf("appending to %q: %w", key, err)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 )
 
 func ExampleHistory() {
@@ -71,14 +71,12 @@ type small struct {
 	most int
 }
 
-func (s small) Update(ctx context.Context, key string, f func([]byte) ([]byte, error)) error {
-	return s.Store.Update(ctx, key, func(old []byte) ([]byte, error) {
-		value, err := f(old)
-		if err == nil && len(value) > s.most {
-			return nil, ErrTooBig
-		}
-		return value, err
-	})
+func (s small) CompareAndSet(ctx context.Context, key string, v Version, value []byte,
+	ttl time.Duration) (bool, error) {
+	if len(value) > s.most {
+		return false, ErrTooBig
+	}
+	return s.Store.CompareAndSet(ctx, key, v, value, ttl)
 }
 
 // A list that grows beyond the limit of its store loses its oldest items.
@@ -116,33 +114,5 @@ func TestHistoryInAStoreThatTakesLess(t *testing.T) {
 				t.Errorf("then the list is %q, %v", items, err)
 			}
 		})
-	}
-}
-
-func TestHistoryConcurrent(t *testing.T) {
-	t.Parallel()
-	h := History{Store: newStore(t, MemoryConfig{}), Keep: 1000}
-	var wg sync.WaitGroup
-	for g := range 4 {
-		wg.Go(func() {
-			for i := range 100 {
-				if err := h.Append(t.Context(), "k", fmt.Appendf(nil, "%d/%d", g, i)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	items, err := h.Items(t.Context(), "k")
-	if err != nil || len(items) != 400 {
-		t.Fatalf("%d items, %v; want 400", len(items), err)
-	}
-	next := map[string]int{}
-	for _, item := range items {
-		g, i, _ := strings.Cut(string(item), "/")
-		if i != fmt.Sprint(next[g]) {
-			t.Fatalf("%s out of order", item)
-		}
-		next[g]++
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ type MemoryConfig struct {
 	// MiB. One key and its value may take about a fifteenth of MaxBytes/Shards; see
 	// Memory.MaxValue.
 	MaxBytes int
-	// TTL is how long a value is available after it was set. Zero means until it is evicted.
+	// TTL is the longest time that a value is available after it was set, and the time for a ttl of
+	// 0. Zero means until it is evicted.
 	TTL time.Duration
 }
 
@@ -41,13 +43,15 @@ type Memory struct {
 	ttl      time.Duration
 	start    time.Time // expiry times are relative to it, so that clock changes have no effect
 
+	versions atomic.Uint64 // the last one that was given to a write
+
 	evicted [bigcache.Deleted + 1]atomic.Uint64 // by reason
 	refused atomic.Uint64
 }
 
 // stripe serializes the changes of a part of the keys.
 type stripe struct {
-	mu           sync.Mutex // held from read to write, so that no read of Update or Delete is stale
+	mu           sync.Mutex // held from read to write, so that no comparison is stale
 	hits, misses atomic.Uint64
 	_            [40]byte // fills a cache line
 }
@@ -58,9 +62,9 @@ type Stats struct {
 	Bytes   int // present memory reserved for entries
 	Hits    uint64
 	Misses  uint64
-	Expired uint64 // entries removed after their TTL
-	NoSpace uint64 // entries evicted before their TTL to make room
-	Deleted uint64 // entries removed by Delete or Update
+	Expired uint64 // entries removed after their time
+	NoSpace uint64 // entries evicted before that to make room
+	Deleted uint64 // entries removed by Delete or CompareAndDelete
 	Refused uint64 // values that were too large
 }
 
@@ -72,9 +76,9 @@ func (h hasher) Sum64(key string) uint64 { return max(h(key), 1) }
 
 const (
 	// Bytes of an entry besides key and value: 18 for bigcache's header, at most 3 for its queue,
-	// and the expiry time and the length of the value.
+	// and the expiry time, the version and the length of the value.
 	cacheOverhead = 18 + 3
-	valueHeader   = 8 + 4
+	valueHeader   = 8 + 8 + 4
 	// Each entry also costs up to 39 bytes in bigcache's map. Entries are padded to minEntry so
 	// that the sizes of map and queue have a known proportion.
 	minEntry = 64
@@ -122,62 +126,109 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 
 // MaxValue returns the size in bytes of the largest value that key can have.
 func (m *Memory) MaxValue(key string) int {
-	return max(0, m.maxEntry-cacheOverhead-valueHeader-len(key))
+	return min(MaxValue, max(0, m.maxEntry-cacheOverhead-valueHeader-len(key)))
 }
 
-// Get returns a copy of the value of key. ok is false if there is none.
-func (m *Memory) Get(_ context.Context, key string) (value []byte, ok bool, err error) {
-	if err := checkKey(key); err != nil {
-		return nil, false, err
+// Get returns a copy of the value of key, and its version.
+func (m *Memory) Get(ctx context.Context, key string) (value []byte, v Version, err error) {
+	if err := cmp.Or(ctx.Err(), Check(key, 0, 0)); err != nil {
+		return nil, 0, err
 	}
-	value = m.get(key)
-	if s := m.stripe(key); value != nil {
+	value, v, _ = m.get(key)
+	if s := m.stripe(key); v != 0 {
 		s.hits.Add(1)
 	} else {
 		s.misses.Add(1)
 	}
-	return value, value != nil, nil
+	return value, v, nil
 }
 
-// Set sets the value of key to a copy of value and restarts its TTL.
-func (m *Memory) Set(_ context.Context, key string, value []byte) error {
-	if err := checkKey(key); err != nil {
+// GetMany returns copies of the values of those of the keys that have one.
+func (m *Memory) GetMany(ctx context.Context, keys ...string) (map[string][]byte, error) {
+	if err := CheckKeys(keys...); err != nil {
+		return nil, err
+	}
+	values := make(map[string][]byte, len(keys))
+	for _, key := range keys {
+		value, v, err := m.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if v != 0 {
+			values[key] = value
+		}
+	}
+	return values, nil
+}
+
+// Set sets the value of key to a copy of value.
+func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := m.write(ctx, key, nil, value, ttl)
+	return err
+}
+
+// SetMany sets several values.
+func (m *Memory) SetMany(ctx context.Context, values map[string][]byte, ttl time.Duration) error {
+	if len(values) > MaxKeys {
+		return ErrTooMany
+	}
+	for key, value := range values {
+		if err := m.Set(ctx, key, value, ttl); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Add sets the value of key if it has none.
+func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
+	return m.CompareAndSet(ctx, key, 0, value, ttl)
+}
+
+// CompareAndSet sets the value of key if it still has the version.
+func (m *Memory) CompareAndSet(ctx context.Context, key string, v Version, value []byte,
+	ttl time.Duration) (bool, error) {
+	return m.write(ctx, key, &v, value, ttl)
+}
+
+// Delete removes keys.
+func (m *Memory) Delete(ctx context.Context, keys ...string) error {
+	if err := CheckKeys(keys...); err != nil {
 		return err
+	}
+	for _, key := range keys {
+		if _, err := m.remove(ctx, key, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CompareAndDelete removes key if it still has the version.
+func (m *Memory) CompareAndDelete(ctx context.Context, key string, v Version) (bool, error) {
+	return m.remove(ctx, key, &v)
+}
+
+// Increment adds delta to a counter and returns the sum.
+func (m *Memory) Increment(ctx context.Context, key string, delta uint32, ttl time.Duration) (uint64, error) {
+	if err := cmp.Or(ctx.Err(), Check(key, 0, ttl)); err != nil {
+		return 0, err
 	}
 	s := m.stripe(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return m.set(key, value)
-}
-
-// Delete removes key.
-func (m *Memory) Delete(_ context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return err
+	until, n := m.until(ttl), uint64(0)
+	if value, v, has := m.get(key); v != 0 {
+		var err error
+		if n, err = strconv.ParseUint(string(value), 10, 64); err != nil || n > MaxCount {
+			return 0, ErrCounter
+		}
+		until = has
 	}
-	s := m.stripe(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return m.delete(key)
-}
-
-// Update sets the value of key to the result of f for the present one. Changes of other keys that
-// share a lock wait meanwhile, so f should be quick.
-func (m *Memory) Update(_ context.Context, key string, f func(old []byte) ([]byte, error)) error {
-	if err := checkKey(key); err != nil {
-		return err
+	if n += uint64(delta); n > MaxCount {
+		return 0, ErrCounter
 	}
-	s := m.stripe(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	value, err := f(m.get(key))
-	if err != nil {
-		return err
-	}
-	if value == nil {
-		return m.delete(key)
-	}
-	return m.set(key, value)
+	return n, m.set(key, strconv.AppendUint(nil, n, 10), until)
 }
 
 // Stats returns the present counters and gauges.
@@ -201,28 +252,72 @@ func (m *Memory) stripe(key string) *stripe {
 	return &m.stripes[m.hash.Sum64(key)&uint64(len(m.stripes)-1)]
 }
 
-// get returns a copy of the value of key, or nil.
-func (m *Memory) get(key string) []byte {
+// until returns the time after start at which a value ends that is set now, in nanoseconds: 0 for
+// never.
+func (m *Memory) until(ttl time.Duration) uint64 {
+	if life := Life(ttl, m.ttl); life > 0 {
+		return uint64(time.Since(m.start) + life)
+	}
+	return 0
+}
+
+// write sets the value of key, if v is not nil only if the key has this version.
+func (m *Memory) write(ctx context.Context, key string, v *Version, value []byte, ttl time.Duration) (bool, error) {
+	if err := cmp.Or(ctx.Err(), Check(key, 0, ttl)); err != nil {
+		return false, err
+	}
+	if len(value) > m.MaxValue(key) {
+		m.refused.Add(1)
+		return false, ErrTooBig
+	}
+	s := m.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v != nil && m.version(key) != *v {
+		return false, nil
+	}
+	return true, m.set(key, value, m.until(ttl))
+}
+
+// remove deletes key if it has a value, if v is not nil only if it has this version.
+func (m *Memory) remove(ctx context.Context, key string, v *Version) (bool, error) {
+	if err := cmp.Or(ctx.Err(), Check(key, 0, 0)); err != nil {
+		return false, err
+	}
+	s := m.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if has := m.version(key); has == 0 || v != nil && has != *v {
+		return false, nil
+	}
+	return true, m.delete(key)
+}
+
+// get returns a copy of the value of key, its version and until when it is available, or nil and
+// zeros.
+func (m *Memory) get(key string) (value []byte, v Version, until uint64) {
 	entry, err := m.cache.Get(key) // the only error is that there is no entry
 	if err != nil || m.expired(entry) {
-		return nil
+		return nil, 0, 0
 	}
-	n := int(binary.LittleEndian.Uint32(entry[8:]))
-	return entry[valueHeader : valueHeader+n : valueHeader+n]
+	n := int(binary.LittleEndian.Uint32(entry[16:]))
+	return entry[valueHeader : valueHeader+n : valueHeader+n],
+		Version(binary.LittleEndian.Uint64(entry[8:])), binary.LittleEndian.Uint64(entry)
+}
+
+// version returns the version of key, 0 if it has no value.
+func (m *Memory) version(key string) Version {
+	_, v, _ := m.get(key)
+	return v
 }
 
 // set stores a value. The key's stripe must be locked.
-func (m *Memory) set(key string, value []byte) error {
-	if len(value) > m.MaxValue(key) {
-		m.refused.Add(1)
-		return ErrTooBig
-	}
+func (m *Memory) set(key string, value []byte, until uint64) error {
 	size := max(valueHeader+len(value), minEntry-cacheOverhead-len(key))
 	entry := make([]byte, size)
-	if m.ttl > 0 {
-		binary.LittleEndian.PutUint64(entry, uint64(time.Since(m.start)+m.ttl))
-	}
-	binary.LittleEndian.PutUint32(entry[8:], uint32(len(value)))
+	binary.LittleEndian.PutUint64(entry, until)
+	binary.LittleEndian.PutUint64(entry[8:], m.versions.Add(1))
+	binary.LittleEndian.PutUint32(entry[16:], uint32(len(value)))
 	copy(entry[valueHeader:], value)
 	if err := m.cache.Set(key, entry); err != nil {
 		return fmt.Errorf("store: setting %d bytes: %w", len(value), err)
@@ -230,12 +325,9 @@ func (m *Memory) set(key string, value []byte) error {
 	return nil
 }
 
-// delete removes a key. The key's stripe must be locked, because bigcache deletes by the hash
-// alone, which another key may share.
+// delete removes a key that has a value. The key's stripe must be locked, because bigcache deletes
+// by the hash alone, which another key may share.
 func (m *Memory) delete(key string) error {
-	if _, err := m.cache.Get(key); err != nil {
-		return nil
-	}
 	if err := m.cache.Delete(key); err != nil {
 		return fmt.Errorf("store: deleting: %w", err)
 	}
