@@ -11,37 +11,37 @@ import (
 // anything starts, under the name of its setting.
 func TestEngineSettings(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"engine: redis://127.0.0.1:6379\n":                                        "",
-		"engine: rediss+sentinel://a,b:1/main\n":                                  "",
-		"engine: redis+cluster://a,b\nengine_prefix: other\n":                     "",
-		"engine: redis://u:p@a:1/2\ninner: 0.0.0.0:2300\nadvertise: 10.0.0.1:1\n": "",
-		"engine_prefix: sluice\n":                                                 "",
-		"engine: http://127.0.0.1\n":                                              "1: engine: scheme",
-		"engine: redis://\n":                                                      "1: engine: a host is missing",
-		"engine: redis://a\ninner: :2300\n":                                       "advertise: must be set with",
-		"engine: redis://a\ninner: 0.0.0.0:2300\n":                                "advertise: must be set with",
-		"engine: redis://a\nadvertise: 0.0.0.0:2300\n":                            `2: advertise: "0.0.0.0:2300": must have a host`,
-		"engine_prefix: other\n":                                                  "1: engine_prefix: needs --engine",
-		"engine_password_file: /nonexistent\n":                                    "1: engine_password_file: needs --engine",
-		"engine: redis://a\nengine_password_file: /nonexistent\n":                 "2: engine_password_file: open /nonexistent",
-		"engine: rediss://a\nengine_ca: /nonexistent\n":                           "2: engine_ca: open /nonexistent",
-		"worker: true\nengine: redis://a\n":                                       "",
-		"worker: true\nengine: redis://a\ngateway: [10.0.0.1:1]\n":                "",
-		"worker: true\ngateway: ['dns://gateways:2300', 10.0.0.1:1]\n":            "",
-		"worker: true\ngateway: 'dns+srv://_sluice._tcp.example'\n":               "",
-		"worker: true\ngateway: 'dns://gateways'\n":                               `2: gateway: "dns://gateways": must be dns://NAME:PORT`,
-		"worker: true\ngateway: 'ws://gateways:1'\n":                              "2: gateway: ",
-		"worker: true\nengine: redis://a\ngateway: 'dns://gateways:1'\n":          `3: gateway: "dns://gateways:1": gateways are found by`,
+	for _, c := range []struct{ text, want string }{
+		{"engine: redis://127.0.0.1:6379", ""},
+		{"engine: rediss+sentinel://a,b:1/main", ""},
+		{"engine: redis+cluster://a,b\nengine_prefix: other", ""},
+		{"engine: redis://u:p@a:1/2\ninner: 0.0.0.0:2300\nadvertise: 10.0.0.1:1", ""},
+		{"engine_prefix: sluice", ""},
+		{"engine: http://127.0.0.1", "1: engine: scheme"},
+		{"engine: redis://", "1: engine: a host is missing"},
+		{"engine: redis://a\ninner: :2300", "advertise: must be set with"},
+		{"engine: redis://a\ninner: 0.0.0.0:2300", "advertise: must be set with"},
+		{"engine: redis://a\nadvertise: 0.0.0.0:2300", `2: advertise: "0.0.0.0:2300": must have a host`},
+		{"engine_prefix: other", "1: engine_prefix: needs --engine"},
+		{"engine_password_file: /nonexistent", "1: engine_password_file: needs --engine"},
+		{"engine: redis://a\nengine_password_file: /nonexistent", "2: engine_password_file: open /nonexistent"},
+		{"engine: rediss://a\nengine_ca: /nonexistent", "2: engine_ca: open /nonexistent"},
+		{"worker: true\nengine: redis://a", ""},
+		{"worker: true\nengine: redis://a\ngateway: [10.0.0.1:1]", ""},
+		{"worker: true\ngateway: ['dns://gateways:2300', 10.0.0.1:1]", ""},
+		{"worker: true\ngateway: 'dns+srv://_sluice._tcp.example'", ""},
+		{"worker: true\ngateway: 'dns://gateways'", `2: gateway: "dns://gateways": must be dns://NAME:PORT`},
+		{"worker: true\ngateway: 'ws://gateways:1'", "2: gateway: "},
+		{"worker: true\nengine: redis://a\ngateway: 'dns://gateways:1'", `3: gateway: "dns://gateways:1": gateways are`},
 	} {
-		_, err := run(t, "config", "check", settingsFile(t, text), "chat")
+		_, err := run(t, "config", "check", settingsFile(t, c.text+"\n"), "chat")
 		switch {
-		case want == "" && err != nil:
-			t.Errorf("%s%v", text, err)
-		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%s%v, want %s", text, err, want)
-		case want != "" && strings.Count(err.Error(), "\n") > 0:
-			t.Errorf("%sseveral errors:\n%v", text, err)
+		case c.want == "" && err != nil:
+			t.Errorf("%s\n%v", c.text, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s\n%v, want %s", c.text, err, c.want)
+		case c.want != "" && strings.Count(err.Error(), "\n") > 0:
+			t.Errorf("%s\nseveral errors:\n%v", c.text, err)
 		}
 	}
 }
