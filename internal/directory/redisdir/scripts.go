@@ -2,7 +2,7 @@ package redisdir
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // Redis names scripts by it
+	"crypto/sha1" // Redis names scripts by it
 	_ "embed"
 	"encoding/hex"
 	"errors"
