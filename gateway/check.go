@@ -34,8 +34,8 @@ const (
 // rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
 // another gateway.
 var rules = [...]rule{
-	link.Unit:          {anything, link.FlagLeft, atLink}, // checkUnit checks its frames
-	link.Relay:         {anything, 0, atGateway},          // see checkRelay
+	link.Unit:          {anything, link.FlagLeft | link.FlagEarly, atLink}, // checkUnit checks its frames
+	link.Relay:         {anything, 0, atGateway},                           // see checkRelay
 	link.Peers:         {peers, 0, atLink},
 	link.Send:          {message, sendFlags, atClient},
 	link.Kick:          {lastMessage, kickFlags, atClient},
@@ -52,6 +52,9 @@ var rules = [...]rule{
 	link.Invoke:        {anything, 0, atLink},
 	link.Authenticates: {nothing, 0, atLink},
 	link.Identity:      {anything, 0, atLink},
+	link.Locate:        {anything, 0, atLink}, // see workerLink.locate
+	link.Ask:           {nothing, 0, atLink},
+	link.Forgotten:     {nothing, 0, atLink},
 	link.Report:        {anything, 0, atLink},
 	link.Ping:          {nothing, 0, atLink},
 	link.Pong:          {nothing, 0, atLink},

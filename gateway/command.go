@@ -188,6 +188,6 @@ func (l *loop) resumeLink(serial uint32) {
 		k.resumeReads()
 	} else if k := l.inLinks[serial]; k != nil {
 		k.inboxPaused = false
-		k.conn.Resume()
+		k.resumeReads()
 	}
 }

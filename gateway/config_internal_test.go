@@ -54,8 +54,8 @@ func TestConfigFields(t *testing.T) {
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
 		"Rebalance":    {},
-		"Directory":    {},
 		"OnInvoke":     {},
+		"Directory":    {},
 		"OnStats":      {},
 		"Logger":       {},
 

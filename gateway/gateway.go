@@ -38,6 +38,7 @@ type Gateway struct {
 	loops      []*loop     // bound: none, fixed by Run
 	listeners  []*listener // bound: none, fixed by Run
 	workerPort *workerPort
+	interest   *interest       // nil: no directory
 	reserve    int             // file descriptors that clients leave for workers
 	pageCtx    context.Context // parent of the contexts of plain HTTP requests
 	stopPages  context.CancelFunc
@@ -84,6 +85,9 @@ func (g *Gateway) open() (err error) {
 	g.reserve = reserve()
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
+	if g.cfg.Directory != nil {
+		g.interest = newInterest(g, g.cfg.Loops)
+	}
 	for i, el := range g.engine.Loops() {
 		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
 	}
@@ -110,6 +114,9 @@ func (g *Gateway) listen() (err error) {
 	}
 	if g.workerPort, err = g.listenWorkerPort(); err != nil {
 		return err
+	}
+	if g.interest != nil {
+		g.peersWG.Go(func() { g.interest.run(g.peerCtx) })
 	}
 	if len(g.cfg.Key) == 0 {
 		g.log.Info("no key: only workers on this machine are accepted", "addr", g.workerPort.ln.Addr().String())

@@ -25,6 +25,7 @@ type workerLink struct {
 	timer        engine.Timer
 	backlogged   bool // the worker gets no more clients until half of its output is written
 	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
+	parkingFull  bool // the link has filled what is parked, and is not read until half of that is free
 	fullOutboxes int  // outboxes that the link has filled; it is not read while there are any
 	asked        int  // questions about clients that it has not answered
 	// authenticates: its worker answers such questions.
@@ -135,6 +136,9 @@ func (k *workerLink) remove() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
+	if l.narrow != nil {
+		l.narrow.permits.Closed(k.serial)
+	}
 	l.questions.lost(k)
 	k.trim()
 	l.book.Lost(k.delivery, k.conn.Unflushed())
@@ -156,7 +160,9 @@ func (k *workerLink) frame(f *link.Frame) error {
 		if err := k.loop.g.check(f); err != nil {
 			return err
 		}
-		k.loop.command(k.origin(), f)
+		if x := k.loop.narrow; x == nil || !x.join(k, f) {
+			k.loop.command(k.origin(), f)
+		}
 		return nil
 	}
 	if err := wellFormed(f); err != nil {
@@ -179,6 +185,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		return k.loop.questions.answered(k, f)
 	case link.Invoke:
 		k.loop.invocations.start(k, f)
+	case link.Ask, link.Forgotten, link.Locate:
+		return k.narrowing(f)
 	case link.Report:
 		k.loop.reports.start(k, f)
 	case link.Drain:
@@ -188,44 +196,6 @@ func (k *workerLink) frame(f *link.Frame) error {
 	default:
 		return fmt.Errorf("%w: a worker must not send %v", link.ErrFrame, f.Type)
 	}
-	return nil
-}
-
-// unit applies the effects of a client's messages up to number f.ID, and then acknowledges them. It
-// checks everything before it applies the first effect, so that a malformed unit has no effect.
-func (k *workerLink) unit(f *link.Frame) error {
-	l, left := k.loop, f.Has(link.FlagLeft)
-	s := l.session(f.Slot, f.Token)
-	if err := l.book.Check(k.delivery, s.client(), f.ID, left); err != nil {
-		return err
-	}
-	if err := l.g.checkUnit(f.Payload); err != nil {
-		return err
-	}
-	o := k.origin()
-	for in := f.Payload; len(in) > 0; {
-		var inner link.Frame
-		n, _ := link.Next(in, link.MaxFrame, &inner)
-		in = in[n:]
-		l.command(o, &inner)
-	}
-	k.ack(s, f.ID, left)
-	return nil
-}
-
-// answer applies a SEND that is a unit: it also acknowledges its client's messages up to number
-// f.ID.
-func (k *workerLink) answer(f *link.Frame) error {
-	l := k.loop
-	s := l.session(f.Slot, f.Token)
-	if err := l.book.Check(k.delivery, s.client(), f.ID, false); err != nil {
-		return err
-	}
-	if err := l.g.checkAnswer(f, l.index); err != nil {
-		return err
-	}
-	l.sendTo(s, f)
-	k.ack(s, f.ID, false)
 	return nil
 }
 
@@ -244,7 +214,7 @@ func (k *workerLink) acknowledge(s *session, n uint32, left bool) {
 
 // resumeReads reads the link again if no inbox or outbox that it has filled is still full.
 func (k *workerLink) resumeReads() {
-	if !k.inboxPaused && k.fullOutboxes == 0 {
+	if !k.inboxPaused && k.fullOutboxes == 0 && !k.parkingFull {
 		k.conn.Resume()
 	}
 }
@@ -384,7 +354,7 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 
 // OnTimer implements engine.TimerHandler. It is the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.tick(k.inboxPaused || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.parkingFull || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.goAway(link.NoHeartbeat, "no frame received for two heartbeats")
 		return

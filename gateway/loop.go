@@ -75,6 +75,7 @@ type loop struct {
 	rebalance    rebalance
 	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
 	predecessor  predecessor // the gateway that still drains; zero: none
+	narrow       *narrowing  // static; nil: no directory
 
 	inbox inbox
 }
@@ -103,6 +104,9 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.fan.init(l)
 	l.tick.Target = l
 	l.trialPause.Target = (*trialPause)(l)
+	if g.interest != nil {
+		l.narrow = newNarrowing(l, g.interest)
+	}
 	return l
 }
 
@@ -120,6 +124,9 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.rebalance.move(l)
 	l.tickPeers()
 	l.forgetArrivals()
+	if l.narrow != nil {
+		l.narrow.tick()
+	}
 }
 
 // open assigns a slot, a token and an id to the session.

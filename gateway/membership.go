@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/membership"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -59,6 +60,16 @@ func (p *place) join(ctx context.Context, g *Gateway, drain func()) (leave func(
 		}
 		return nil
 	}, nil
+}
+
+// entry is what the gateway enters into sets: its id and the epoch of the row at its start. The
+// epoch of a later start is larger.
+func (p *place) entry(id uint32) directory.Member {
+	m := directory.Member{Gateway: id}
+	if row := p.member.Load(); row != nil {
+		m.Epoch, _ = row.Epoch()
+	}
+	return m
 }
 
 // announce tells where the worker port is.

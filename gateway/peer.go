@@ -78,6 +78,9 @@ func (l *loop) addPeer(at link.Peer) {
 		ctx, cancel := context.WithCancel(l.g.peerCtx)
 		p = newPeer(l, at, cancel)
 		l.peers[at.ID] = p
+		if l.narrow != nil {
+			l.narrow.sender.AddGateway(at.ID)
+		}
 		l.g.peersWG.Go(func() { p.keep(ctx) })
 	}
 	if *p.addr.Load() != at.Addr {
@@ -110,6 +113,9 @@ func (l *loop) tickPeers() {
 		if l.seconds-p.lastListed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
 			p.stop()
 			delete(l.peers, id)
+			if l.narrow != nil {
+				l.narrow.sender.RemoveGateway(id)
+			}
 		}
 	}
 }
@@ -124,12 +130,25 @@ func (l *loop) relay(o origin, f *link.Frame) {
 	var inner link.Frame
 	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // the caller has checked it
 	p.push(o, &inner)
+	if l.narrow != nil {
+		l.narrow.relayed(p, &inner)
+	}
 }
 
-// relayToAll passes a command on to all other gateways.
+// relayToAll passes a command on to all other gateways that it is for.
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
 	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
+	if l.narrow != nil {
+		if to, ok := l.narrow.recipients(f); ok {
+			for _, id := range to {
+				if p := l.peers[id]; p != nil {
+					p.push(o, &far)
+				}
+			}
+			return
+		}
+	}
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}
@@ -180,6 +199,9 @@ func (p *peer) confirmed(last uint64) error {
 	if err := p.out.confirm(last); err != nil {
 		return err
 	}
+	if x := p.loop.narrow; x != nil {
+		x.sender.Confirmed(p.id, last)
+	}
 	p.pump()
 	if p.out.size() <= maxOutbox/2 {
 		p.release()
@@ -201,6 +223,11 @@ func (p *peer) connected(k *outLink, last uint64) error {
 		return err
 	}
 	p.link, p.lost = k, false
+	if x := p.loop.narrow; x != nil {
+		x.sender.Confirmed(p.id, last)
+		x.sender.Revoke(p.id)
+		x.askPermit(p)
+	}
 	p.pump()
 	return nil
 }
@@ -211,6 +238,9 @@ func (p *peer) disconnected(k *outLink) {
 		return
 	}
 	p.link, p.down = nil, p.loop.el.Now()
+	if x := p.loop.narrow; x != nil {
+		x.sender.Revoke(p.id)
+	}
 	p.release()
 }
 

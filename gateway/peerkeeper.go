@@ -75,7 +75,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 		_ = conn.Close()
 		return err
 	}
-	k.epoch = hello.Epoch
+	k.epoch, k.narrows = hello.Epoch, hello.Narrows && g.interest != nil
 	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{
 		MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true,
 	})

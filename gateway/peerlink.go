@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -17,6 +18,14 @@ type peerLink struct {
 	ended bool // further input is ignored
 
 	inboxPaused bool // the link has filled another loop's inbox, and is not read until that is empty
+	parkingFull bool // the link has filled what is parked, and is not read until half of that is free
+}
+
+// resumeReads reads the link again if nothing that it has filled is still full.
+func (k *peerLink) resumeReads() {
+	if !k.inboxPaused && !k.parkingFull {
+		k.conn.Resume()
+	}
 }
 
 // open starts the link. OnOpen calls it first.
@@ -87,7 +96,7 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 	if k.ended {
 		return
 	}
-	send, alive := k.tick(k.inboxPaused || k.pingSent && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.parkingFull || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.close(link.ReasonIdle)
 		return
@@ -100,8 +109,10 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 type outLink struct {
 	peerLink
 	peer  *peer
-	epoch uint64        // epoch of the other gateway
-	done  chan struct{} // closed when the connection has ended
+	epoch uint64 // epoch of the other gateway
+	// narrows: the other gateway answers questions for permits.
+	narrows bool
+	done    chan struct{} // closed when the connection has ended
 }
 
 // OnOpen implements engine.Handler.
@@ -117,7 +128,7 @@ func (k *outLink) OnData(_ *engine.Conn, in []byte) int {
 	return k.frames(in, func(f *link.Frame) error {
 		switch {
 		case f.Type != link.Confirm:
-			return link.ErrFrame
+			return k.narrowing(f)
 		case k.peer.link == k:
 			return k.peer.confirmed(f.Token)
 		}
@@ -125,6 +136,26 @@ func (k *outLink) OnData(_ *engine.Conn, in []byte) int {
 			"remote", k.conn.RemoteAddr().String())
 		return k.peer.connected(k, f.Token)
 	})
+}
+
+// narrowing handles a frame of narrow sends.
+func (k *outLink) narrowing(f *link.Frame) error {
+	x := k.loop.narrow
+	if x == nil || k.peer.link != k {
+		return link.ErrFrame
+	}
+	switch f.Type {
+	case link.Permit:
+		x.permitted(k.peer, f)
+		return nil
+	case link.Forget:
+		answer, err := forget(x.sender, k.peer.id, f)
+		if err == nil {
+			k.send(&answer)
+		}
+		return err
+	}
+	return link.ErrFrame
 }
 
 // OnClose implements engine.Handler.
@@ -164,6 +195,7 @@ type inLink struct {
 	hello  link.WorkerHello
 	serial uint32
 	of     *arrival
+	parked *parked // what waits until a join is visible; nil: nothing
 }
 
 func newInLink(l *loop, hello link.WorkerHello) *inLink {
@@ -198,11 +230,37 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 // OnData implements engine.Handler.
 func (k *inLink) OnData(_ *engine.Conn, in []byte) int {
 	before := k.of.last
-	taken := k.frames(in, k.execute)
-	if !k.ended && k.of.last != before {
-		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
+	taken := k.frames(in, k.frame)
+	if k.of.last != before {
+		k.confirm()
 	}
 	return taken
+}
+
+// confirm confirms what was applied.
+func (k *inLink) confirm() {
+	if !k.ended {
+		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
+	}
+}
+
+// frame handles a frame.
+func (k *inLink) frame(f *link.Frame) error {
+	x := k.loop.narrow
+	if x == nil || f.Type == link.Relay {
+		return k.execute(f)
+	}
+	switch f.Type {
+	case link.Ask:
+		id := k.hello.ID
+		r := directory.Reader{Gateway: binary.BigEndian.Uint32(id[:]), Loop: uint16(binary.BigEndian.Uint32(id[4:]))}
+		answer := x.ask(k.serial, r, f)
+		k.send(&answer)
+		return nil
+	case link.Forgotten:
+		return x.forgotten(k.serial, f)
+	}
+	return link.ErrFrame
 }
 
 // execute applies a command. No command comes twice, because the other gateway continues after the
@@ -213,11 +271,29 @@ func (k *inLink) execute(f *link.Frame) error {
 	if err != nil {
 		return err
 	}
+	if x := l.narrow; x != nil && x.arrived(k, f, &inner) {
+		return nil
+	}
+	return k.apply(f, &inner)
+}
+
+// applyParked applies a command that was parked.
+func (k *inLink) applyParked(f *link.Frame) error {
+	inner, err := within(f)
+	if err != nil {
+		return err
+	}
+	return k.apply(f, &inner)
+}
+
+// apply applies a command, which is within f.
+func (k *inLink) apply(f, inner *link.Frame) error {
+	l := k.loop
 	if f.Token <= k.of.last {
 		return fmt.Errorf("%w: sequence %d does not follow %d", link.ErrFrame, f.Token, k.of.last)
 	}
 	k.of.last = f.Token
-	if err := l.g.checkArrival(&inner); err != nil { // skipped: an error would make it come again on the next link
+	if err := l.g.checkArrival(inner); err != nil { // skipped: an error would make it come again on the next link
 		l.stats.CommandsDropped++
 		if l.g.strangerLogs.Allow() {
 			l.g.log.Warn("invalid command from another gateway",
@@ -225,7 +301,7 @@ func (k *inLink) execute(f *link.Frame) error {
 		}
 		return nil
 	}
-	l.command(origin{l.index, noteCommand, k.serial}, &inner)
+	l.command(origin{l.index, noteCommand, k.serial}, inner)
 	return nil
 }
 
@@ -233,6 +309,9 @@ func (k *inLink) execute(f *link.Frame) error {
 func (k *inLink) OnClose(*engine.Conn, error) {
 	k.closed()
 	delete(k.loop.inLinks, k.serial)
+	if x := k.loop.narrow; x != nil {
+		x.permits.Closed(k.serial)
+	}
 	if k.of.link == k {
 		k.of.link, k.of.gone = nil, k.loop.seconds
 	}

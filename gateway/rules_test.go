@@ -183,7 +183,7 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 		open    bool   // ends in bytes of any number
 		wrong   [][]byte
 	}{
-		{typ: link.Unit, flags: 0x02, open: true},
+		{typ: link.Unit, flags: 0x06, open: true},
 		{typ: link.Relay, open: true},
 		{typ: link.Peers, payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "a:1"}})},
 		{typ: link.GoAway, payload: []byte("why"), open: true},

@@ -97,6 +97,9 @@ func (s *session) open(id *identity) {
 	l.members.Add(&s.member)
 	if id != nil && id.uid != "" {
 		l.members.Bind(&s.member, id.uid, l.bindTime())
+		if l.narrow != nil {
+			l.narrow.opened(s)
+		}
 	}
 	if id != nil && len(id.attrs) > 0 {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked

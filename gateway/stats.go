@@ -196,6 +196,7 @@ type LoopStats struct {
 	// ClosesByReason are connections, of clients or not, by the reason of their end.
 	ClosesByReason map[string]uint64
 	SlowConsumerStats
+	NarrowStats
 }
 
 // Stats are the figures of a gateway: the sums over its loops, and those of each loop. A worker
@@ -203,6 +204,7 @@ type LoopStats struct {
 type Stats struct {
 	LoopStats
 	WorkerAuthFailures uint64          // peers refused on the port for workers
+	InterestStats                      // what the gateway has in the directory
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
 	// MessageTime is how long messages took from when they were read until their worker had handled
@@ -230,7 +232,9 @@ func (g *Gateway) Stats() Stats {
 		return Stats{Directory: g.place.stats(&g.cfg)}
 	}
 	ask(g, (*loop).storeStats)
-	all := Stats{WorkerAuthFailures: g.authFailures.Load(), Directory: g.place.stats(&g.cfg)}
+	all := Stats{
+		WorkerAuthFailures: g.authFailures.Load(), Directory: g.place.stats(&g.cfg), InterestStats: g.interest.stats(),
+	}
 	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
 		s := l.lastStats.Load()
@@ -350,6 +354,9 @@ func (l *loop) snapshot() *snapshot {
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
 	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
+	if l.narrow != nil {
+		s.NarrowStats = l.narrow.stats(l.stats.UnitsParked)
+	}
 	return s
 }
 

@@ -162,7 +162,7 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 		return n.handOverPort(conn)
 	case link.RolePeer:
 		return n.g.engine.Register(to.el, conn, newInLink(to, hello), engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: 64 << 10, ExcludeFromBudget: true,
+			MaxInput: maxLinkInput, MaxOutput: maxPeerOutput, ExcludeFromBudget: true,
 		})
 	}
 	if err := checkWindow(hello.Window); err != nil {
@@ -184,6 +184,10 @@ func refuse(conn net.Conn, why error) {
 // maxLinkInput bounds a link's input that has not been applied, in bytes: a unit and the frame
 // after it.
 const maxLinkInput = 2 * link.MaxFrame
+
+// maxPeerOutput bounds the output that waits for another gateway, in bytes: confirmations,
+// heartbeats, and the names of a few hundred sets.
+const maxPeerOutput = 1 << 20
 
 var (
 	errNoKey = errors.New("gateway: without a key (--key-file) only peers of this machine are accepted")
@@ -242,7 +246,7 @@ func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, er
 		return link.GatewayHello{}, nil, errLoop
 	}
 	return link.GatewayHello{
-		Invokes: g.cfg.OnInvoke != nil, Reports: g.cfg.OnStats != nil,
+		Invokes: g.cfg.OnInvoke != nil, Reports: g.cfg.OnStats != nil, Narrows: g.interest != nil,
 		ID: g.cfg.ID, Epoch: g.epoch, Loops: uint16(len(g.loops)), Loop: i,
 		MaxFrame: link.MaxFrame, Heartbeat: g.cfg.LinkHeartbeat, Name: g.cfg.Name, Advertise: g.cfg.Advertise,
 	}, g.loops[i], nil

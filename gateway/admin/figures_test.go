@@ -20,6 +20,8 @@ var noMetric = map[string]string{
 
 	"UpgradesRejectedByReason": "sluice_upgrades_rejected_by_reason_total",
 	"SlowConsumerStats":        "its fields have metrics",
+	"NarrowStats":              "its fields have metrics",
+	"InterestStats":            "its fields have metrics",
 	"MessageTime":              "sluice_message_duration_seconds",
 	"HandlingTime":             "sluice_message_handling_seconds",
 	"URL":                      "the label of the listeners' metrics",
@@ -47,7 +49,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 			}
 		}
 	}
-	check(reflect.TypeFor[gateway.LoopStats](), loopFigures)
+	check(reflect.TypeFor[gateway.LoopStats](), slices.Concat(loopFigures, narrowFigures))
 	check(reflect.TypeFor[gateway.ListenerStats](), listenerFigures)
 	check(reflect.TypeFor[gateway.DirectoryStats](), directoryFigures)
 	for field := range reflect.TypeFor[engine.TLSStats]().Fields() {
@@ -56,6 +58,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 			t.Errorf("ListenerStats.%s is no metric", name)
 		}
 	}
+	check(reflect.TypeFor[gateway.InterestStats](), interestFigures)
 	stats := reflect.TypeFor[gateway.Stats]()
 	for field := range stats.Fields() {
 		if name := field.Name; noMetric[name] == "" {

@@ -175,6 +175,10 @@ type Directory interface {
 	Rows
 	Presence
 	State() State
+	// Generation asks the directory for the State's generation. The State follows within seconds, and
+	// may be that of a moment ago. So what a call has done or answered is certain to be of one
+	// generation if the State had it before the call, and Generation returns it afterwards.
+	Generation(ctx context.Context) (string, error)
 	// Changed returns a channel that is closed at the next change of the State.
 	Changed() <-chan struct{}
 	Stats() Stats

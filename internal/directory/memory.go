@@ -330,6 +330,15 @@ func (d *Memory) State() State {
 	return State{Up: !d.closed, Since: d.since, Generation: fmt.Sprintf("memory %d.%d", d.base, d.generation)}
 }
 
+// Generation implements Directory.
+func (d *Memory) Generation(context.Context) (string, error) {
+	s := d.State()
+	if !s.Up {
+		return "", ErrUnavailable
+	}
+	return s.Generation, nil
+}
+
 // Changed implements Directory.
 func (d *Memory) Changed() <-chan struct{} {
 	d.mu.Lock()

@@ -41,6 +41,7 @@ const (
 	Authenticates Type = 44
 	Identity      Type = 45
 	Report        Type = 46
+	Locate        Type = 47
 )
 
 // These are the frame types of both directions.
@@ -54,6 +55,15 @@ const (
 // Confirm is the acknowledgement that one gateway sends to another.
 const Confirm Type = 60
 
+// These are the frame types of narrow sends. Ask and Forgotten go to a gateway, from a worker or
+// another gateway; Permit and Forget are its own.
+const (
+	Ask       Type = 61
+	Permit    Type = 62
+	Forget    Type = 63
+	Forgotten Type = 64
+)
+
 // These are the flags of a frame. One bit has different meanings in different types.
 const (
 	FlagText        = 0x01 // Message, Send, Kick, Publish
@@ -62,6 +72,7 @@ const (
 	FlagLast        = 0x02 // Kick
 	FlagHandled     = 0x02 // Send: it is a unit, and acknowledges the client's messages up to its id
 	FlagLeft        = 0x02 // Unit: it acknowledges a DETACH
+	FlagEarly       = 0x04 // Unit: it acknowledges nothing
 	FlagExclusive   = 0x02 // Bind
 	FlagMerge       = 0x02 // Set
 	FlagNew         = 0x04 // Attach

@@ -124,6 +124,16 @@ func goldens() []golden {
 		{"", Frame{Type: Pong, ID: 83}},
 		{"", Frame{Type: Drain}},
 		{"", Frame{Type: Confirm, Token: 18}},
+		{"two sets", Frame{Type: Locate, ID: 85, Payload: AppendSet(AppendSet(nil, SetGroup, "room 1"), SetUID, "ann")}},
+		{"of which gateways 7 and 8 hold the first", Frame{Type: Reply, ID: 85,
+			Payload: AppendHolders(AppendHolders([]byte{0, 0, 0, 0, 0, 0, 0, 6}, []uint32{7, 8}), nil)}},
+		{"", Frame{Type: Ask, ID: 1234}},
+		{"", Frame{Type: Permit, ID: 1234, Token: 6}},
+		{"nothing is permitted", Frame{Type: Permit, ID: 1235}},
+		{"a set", Frame{Type: Forget, ID: 1, Payload: AppendSet(nil, SetGroup, "room 1")}},
+		{"the permit", Frame{Type: Forget, ID: 2}},
+		{"", Frame{Type: Forgotten, ID: 2}},
+		{"effects before the end of a call", Frame{Type: Unit, Flags: FlagEarly, Slot: slot, Token: token, Payload: join}},
 		{"", Frame{Type: GoAway, Code: uint16(NoHeartbeat), Payload: []byte("nothing heard")}},
 	}
 }

@@ -59,6 +59,7 @@ type GatewayHello struct {
 	Heartbeat time.Duration // sent as whole seconds, rounded up
 	Invokes   bool          // the gateway answers Invoke
 	Reports   bool          // the gateway takes Report
+	Narrows   bool          // the gateway takes part in narrow sends
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -74,8 +75,10 @@ const (
 	workerLabel  = "sluice worker 1"
 	gatewayLabel = "sluice gateway 1"
 
-	featureInvoke = 0x01 // in message 4
+	// In message 4.
+	featureInvoke = 0x01
 	featureReport = 0x02
+	featureNarrow = 0x04
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -360,6 +363,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Reports {
 		features |= featureReport
 	}
+	if g.Narrows {
+		features |= featureNarrow
+	}
 	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
@@ -371,6 +377,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	features := c.U8()
 	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
+	g.Narrows = features&featureNarrow != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

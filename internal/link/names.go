@@ -9,6 +9,7 @@ var typeNames = [...]string{
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT", Invoke: "INVOKE",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
+	Locate: "LOCATE", Ask: "ASK", Permit: "PERMIT", Forget: "FORGET", Forgotten: "FORGOTTEN",
 }
 
 // String returns the name of the type in SPEC.md.

@@ -18,7 +18,28 @@ type Registry struct {
 	epoch   uint32          // number of the last walk, never 0
 	slots   []uint64        // used only during Select: one bit per slot
 	limits  Limits
+	watcher Watcher // nil: none
 }
+
+// Watcher is told which sets of a Registry have members. Its methods must not call the Registry.
+type Watcher interface {
+	// Opened is called before the first member of a group or uid is added.
+	Opened(kind Kind, name string)
+	// Emptied is called after the last one was removed.
+	Emptied(kind Kind, name string)
+}
+
+// Kind is what a set is: of a group or of a uid.
+type Kind byte
+
+// These are the kinds.
+const (
+	Group Kind = link.SetGroup
+	UID   Kind = link.SetUID
+)
+
+// Watch has w told of all sets that open from now on.
+func (r *Registry) Watch(w Watcher) { r.watcher = w }
 
 // Limits are the limits for the groups of one member. Zero means the default: link.DefaultGroups
 // and link.DefaultGroupBytes. A value above link.MaxGroups or link.MaxGroupBytes is reduced to it.
@@ -46,10 +67,11 @@ type Member struct {
 // set contains the members of one group or uid. It exists while it has members.
 type set struct {
 	name    string
-	sets    map[string]*set // bound: none, one of the registry's maps
-	entries []entry         // bound: groups of a client
-	since   []uint64        // for a uid: when each entry was bound; nil for a group; bound: groups of a client
+	of      *Registry
+	entries []entry  // bound: groups of a client
+	since   []uint64 // for a uid: when each entry was bound; nil for a group; bound: groups of a client
 	mark    uint32
+	kind    Kind
 }
 
 // entry is a member of a set. group is the index of the set in the member's groups, or -1 for a
@@ -133,7 +155,7 @@ func (r *Registry) Bind(m *Member, uid string, at uint64) {
 	m.uidVersion++
 	if m.UID() != uid {
 		m.unbind()
-		m.uid = openSet(r.uids, uid)
+		m.uid = r.openSet(r.uids, UID, uid)
 		m.uidIndex = m.uid.add(m, -1)
 		m.uid.since = append(m.uid.since, at)
 	}
@@ -184,7 +206,7 @@ func (r *Registry) Join(m *Member, group string) bool {
 		return false
 	}
 	m.names += uint16(size / step)
-	s := openSet(r.groups, group)
+	s := r.openSet(r.groups, Group, group)
 	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 	return true
 }
@@ -238,11 +260,14 @@ func (m *Member) leave(k int) {
 	m.groups = m.groups[:last]
 }
 
-func openSet(of map[string]*set, name string) *set {
+func (r *Registry) openSet(of map[string]*set, kind Kind, name string) *set {
 	s := of[name]
 	if s == nil {
-		s = &set{name: name, sets: of}
+		s = &set{name: name, of: r, kind: kind}
 		of[name] = s
+		if r.watcher != nil {
+			r.watcher.Opened(kind, name)
+		}
 	}
 	return s
 }
@@ -270,7 +295,15 @@ func (s *set) remove(i int32) {
 		s.since[i] = s.since[last]
 		s.since = s.since[:last]
 	}
-	if last == 0 {
-		delete(s.sets, s.name)
+	if last > 0 {
+		return
+	}
+	if s.kind == UID {
+		delete(s.of.uids, s.name)
+	} else {
+		delete(s.of.groups, s.name)
+	}
+	if s.of.watcher != nil {
+		s.of.watcher.Emptied(s.kind, s.name)
 	}
 }

@@ -274,7 +274,7 @@ func TestSelectOfTheLargestMember(t *testing.T) {
 		r.Set(m, []link.Attribute{{Key: "k", Value: strings.Repeat("v", link.MaxAttributes-17)}}, false)
 		for i := range c.groups {
 			group := fmt.Sprintf("%0*d", c.size, i)
-			s := openSet(r.groups, group) // Join would search all earlier groups
+			s := r.openSet(r.groups, Group, group) // Join would search all earlier groups
 			m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 			m.names += uint16(link.GroupSize(c.size) / step)
 		}

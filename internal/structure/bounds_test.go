@@ -16,9 +16,24 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
-var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry",
-	"internal/executor", "internal/logs", "internal/directory", "internal/directory/redisdir", "chat/store",
-	"worker/discover", "worker/store/internal/remote", "worker/store/memcachedstore"}
+var bounded = []string{
+	"chat/store",
+	"codec",
+	"engine",
+	"gateway",
+	"internal/directory",
+	"internal/directory/redisdir",
+	"internal/executor",
+	"internal/link",
+	"internal/logs",
+	"internal/narrow",
+	"internal/registry",
+	"worker",
+	"worker/discover",
+	"worker/store",
+	"worker/store/internal/remote",
+	"worker/store/memcachedstore",
+}
 
 // Each field or package variable that may grow names in a comment on its line the row of
 // ARCHITECTURE.md that bounds it, by the beginning of the row,

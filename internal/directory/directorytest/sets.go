@@ -129,6 +129,9 @@ func flush(t *testing.T, s Store) {
 	if found := must(b.Locate(ctx, directory.Reader{}, 0, set))(t); len(found[0]) != 0 {
 		t.Errorf("after the flush the set has %+v", found)
 	}
+	if must(b.Generation(ctx))(t) == before[1].Generation { // it is not enough that the State follows
+		t.Error("an answer after the flush seems to be of the generation before")
+	}
 	<-changed
 	for i, d := range []directory.Directory{a, b} {
 		await(t, "another generation", 10*time.Second, func() bool {

@@ -110,6 +110,12 @@ func (s *server) look(renewed *time.Time) (generation string, err error) {
 	}
 	ctx, cancel := s.bounded(s.ctx)
 	defer cancel()
+	return s.generation(ctx, client, renewed)
+}
+
+// generation asks Redis for its generation. renewed is when the keys of the generation were
+// renewed; nil leaves them as they are.
+func (s *server) generation(ctx context.Context, client rueidis.Client, renewed *time.Time) (string, error) {
 	texts, err := s.readMarks(ctx, client, renewed)
 	if err != nil {
 		return "", err
@@ -147,7 +153,7 @@ func field(info, name string) string {
 // value.
 func (s *server) readMarks(ctx context.Context, client rueidis.Client, renewed *time.Time) ([]string, error) {
 	values := make([]string, len(s.marks))
-	again := time.Since(*renewed) > markRenewal
+	again := renewed != nil && time.Since(*renewed) > markRenewal
 	read := make(rueidis.Commands, len(s.marks))
 	for i, mark := range s.marks {
 		if again {

@@ -1,6 +1,7 @@
 package redisdir
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -115,6 +116,21 @@ func (d *Directory) State() directory.State {
 	d.server.mu.Lock()
 	defer d.server.mu.Unlock()
 	return d.server.state
+}
+
+// Generation implements directory.Directory.
+func (d *Directory) Generation(ctx context.Context) (string, error) {
+	client, err := d.server.up()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := d.server.bounded(ctx)
+	defer cancel()
+	generation, err := d.server.generation(ctx, client, nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+	}
+	return generation, nil
 }
 
 // Changed implements directory.Directory.
