@@ -57,11 +57,10 @@ func (c *cluster) gateway() *proctest.Process {
 }
 
 // worker starts a worker that does what a load asks for.
-func (c *cluster) worker() *proctest.Process {
+func (c *cluster) worker() {
 	c.t.Helper()
 	w := proctest.Start(c.t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url())
 	c.workers = append(c.workers, w)
-	return w
 }
 
 // load starts a load of all gateways that were started.

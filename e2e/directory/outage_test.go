@@ -11,8 +11,8 @@ import (
 )
 
 // Redis is flushed, killed and started again empty, and frozen for longer than the leases, while
-// clients talk. No link is lost, no message is lost or doubled, the gateways stay ready and say what
-// is wrong, and after each fault gateways and workers are found again.
+// clients talk. No link is lost, no message is lost or doubled, the gateways stay ready and say
+// what is wrong, and after each fault gateways and workers are found again.
 func TestRedisFails(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 2)
