@@ -19,7 +19,7 @@ import (
 // harmless are the methods that have no arguments, or whose arguments always fit in a frame.
 var harmless = []string{
 	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow",
-	"Unbind", "After", "Run", "Ready", "Stats",
+	"Unbind", "After", "Run", "Ready", "Stats", "Interface", "Record",
 }
 
 // misfits are arguments that do not fit in a frame, or that are invalid.

@@ -94,6 +94,8 @@ func refusalFrame(err error) (status uint16, text []byte) {
 // identify calls Authenticate.
 func identify(ctx context.Context, w *Worker, r *Request) (known *link.Known, err error) {
 	returned := false
+	began := time.Now()
+	defer func() { recordAuthenticate(w, r, began, err) }()
 	defer func() {
 		if !returned {
 			w.stats.panics.Add(1)

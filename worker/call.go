@@ -219,7 +219,7 @@ func (c Call) Flush(ctx context.Context) error {
 	err := cmp.Or(s.callFailure(), ctx.Err())
 	var frames []byte
 	if err == nil {
-		frames = s.unit.cut()
+		frames = early(s, s.unit.cut())
 		s.commit()
 	}
 	s.Mu.Unlock()

@@ -30,6 +30,8 @@ func (s *session) panicError(it *item, reason any) error {
 // the event will be delivered again.
 func (s *session) fail(it *item, err error) {
 	w := s.link.w
+	it.code = codeOf(err)
+	defer recordFailure(s, it, err) // Handler.Error may end the goroutine, or call Interface
 	s.rollBack()
 	_, again := errors.AsType[*retryError](err)
 	if again = again && it.kind != itemTimer; again && int(it.tries)+1 < w.cfg.MaxDeliveries {
@@ -161,4 +163,14 @@ func (s *session) noteLateUse() {
 		w.log.Error("effect ignored: its call has ended; use the Worker after a handler has returned",
 			"client", s.id().String(), "not-logged", more, "stack", string(debug.Stack()))
 	}
+}
+
+// early makes frames of the running call a UNIT that acknowledges nothing, so that a gateway which
+// takes part in narrow sends keeps them in order with the client's other units.
+func early(s *session, frames []byte) []byte {
+	if !s.link.narrows || len(frames) == 0 {
+		return frames
+	}
+	f := link.Frame{Type: link.Unit, Flags: link.FlagEarly, Slot: s.id().slot(), Token: s.token}
+	return append(link.AppendHeader(nil, &f, len(frames)), frames...)
 }

@@ -37,6 +37,7 @@ type gateway struct {
 	up       map[int]bool // guarded by mu: loops that have had a link; nil: all have; bound: none, one for each loop
 	helloID  uint32       // guarded by mu: the id in the last hello; 0 before the first one
 	invokes  bool         // guarded by mu: the last hello says that the gateway answers Invoke
+	reports  bool         // guarded by mu: the last hello says that the gateway takes reports
 	holder   string       // guarded by mu: the logged address that holds the links to this gateway
 }
 
@@ -154,7 +155,11 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if err := g.claimAddress(ctx); err != nil {
 		return nil, err
 	}
-	conn, hello, err := g.handshake(ctx, link.RoleWorker, loop)
+	role := link.RoleWorker
+	if g.w.cfg.NoClients {
+		role = link.RolePublisher
+	}
+	conn, hello, err := g.handshake(ctx, role, loop)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +324,7 @@ func (g *gateway) noteUp(loop int) {
 func (g *gateway) noteHello(hello *link.GatewayHello) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.helloID, g.invokes = hello.ID, hello.Invokes
+	g.helloID, g.invokes, g.reports = hello.ID, hello.Invokes, hello.Reports
 }
 
 // lastHello returns what noteHello has recorded.
@@ -327,4 +332,11 @@ func (g *gateway) lastHello() (id uint32, invokes, answered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.helloID, g.invokes, g.helloID != 0
+}
+
+// takesReports reports whether the gateway has said in its last hello that it takes reports.
+func (g *gateway) takesReports() (takes, answered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reports, g.helloID != 0
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/record"
 )
 
 // gwLink is the link to one loop of a gateway. Its leader reads it and runs handlers (read.go). The
@@ -21,6 +22,7 @@ type gwLink struct {
 	gateway   uint32
 	addr      string // address at which other gateways reach the gateway
 	epoch     uint64 // of the gateway; it changes with each start
+	narrows   bool   // the gateway takes part in narrow sends
 	loop      uint8
 	loops     uint16
 	maxFrame  int
@@ -32,6 +34,8 @@ type gwLink struct {
 
 	ctx    context.Context // parent context of its clients' calls; done when no call can be committed any more
 	cancel context.CancelCauseFunc
+
+	shard *record.Shard // static: for calls that are not led
 
 	in input // owned by the leader
 
@@ -61,7 +65,8 @@ const (
 
 func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
-		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
+		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch,
+		narrows: hello.Narrows, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
@@ -69,6 +74,8 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 	l.ctx, l.cancel = context.WithCancelCause(w.life)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.in.buf = make([]byte, readSize)
+	l.shard = w.rec.Shard()
+	l.in.record.Init(l.shard)
 	return l
 }
 
@@ -102,6 +109,7 @@ func (l *gwLink) end(err error) {
 	l.work.Broadcast()
 	l.space.Broadcast()
 	l.mu.Unlock()
+	l.w.narrow.lost(l)
 	l.w.routes.remove(l)
 	_ = l.conn.Close()
 	for _, q := range questions {

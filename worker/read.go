@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/executor"
 	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/record"
 )
 
 // A link is a source of the executor (internal/executor). Its leader reads it, runs the handlers on
@@ -17,11 +18,13 @@ type input struct {
 	pos         int
 	have        int
 	started     bool       // the first read is allowed
+	takenOver   bool       // the leader is a new one, and has not asked for an event yet
 	sessions    []*session // by slot; bound: lists of clients
 	batch       unit
 	batches     uint64 // batches pushed so far
 	clientsLeft int32  // clients that leave the worker with this batch
 	messages    int    // messages since the last read
+	record      record.Batch
 	handled     uint64 // messages to be added to the worker's counter, once a read, because all links share it
 }
 
@@ -39,9 +42,14 @@ const (
 // When nothing is left it writes the effects and reads on.
 func (l *gwLink) Next(it *item) (executor.Actor[item], error) {
 	d := &l.in
+	if d.takenOver {
+		d.takenOver = false
+		d.record.Restart()
+	}
 	for {
 		if len(d.batch.buf) > flushEarly {
 			l.commit()
+			d.record.Restart()
 		}
 		var f link.Frame
 		n, err := link.Next(d.buf[d.pos:d.have], l.maxFrame, &f)
@@ -51,6 +59,7 @@ func (l *gwLink) Next(it *item) (executor.Actor[item], error) {
 			if err := l.fill(); err != nil {
 				return nil, err
 			}
+			d.record.Restart()
 			continue
 		}
 		d.pos += n
@@ -64,11 +73,13 @@ func (l *gwLink) Next(it *item) (executor.Actor[item], error) {
 		if s != nil {
 			return s, nil
 		}
+		d.record.Restart()
 	}
 }
 
-// countHandled adds the handled messages to the worker's counter.
+// countHandled adds the calls to the worker's figures, and the handled messages to its counter.
 func (l *gwLink) countHandled() {
+	l.in.record.Flush()
 	l.w.stats.handled.Add(l.in.handled)
 	l.in.handled = 0
 }
@@ -116,6 +127,8 @@ func (l *gwLink) TakenOver() {
 	l.takeBatch()
 	// The call's view of its message stays valid: the new leader gets another buffer.
 	d := &l.in
+	d.record.Flush()
+	d.takenOver = true
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
 	d.pos, d.have = 0, copy(d.buf, rest)
@@ -156,6 +169,11 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 	case link.Reply:
 		l.handleReply(f)
 		return nil, nil
+	case link.Permit:
+		l.w.narrow.permitted(l, f)
+		return nil, nil
+	case link.Forget:
+		return nil, l.w.narrow.forgets(l, f)
 	case link.Authenticate:
 		return nil, authenticate(l, f)
 	case link.Ping:
@@ -192,6 +210,9 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	a := c.Attachment()
 	if !c.End() || a.Cause == link.CauseConnect && !isNew {
 		return nil, badPayload(f)
+	}
+	if l.w.cfg.NoClients {
+		return nil, fmt.Errorf("%w: a client for a publisher", link.ErrFrame)
 	}
 	if f.Slot >= link.MaxSlots {
 		return nil, fmt.Errorf("%w: slot %d: must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/executor"
 	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/record"
 )
 
 // session is one client that a gateway has given to this worker.
@@ -21,11 +22,13 @@ type session struct {
 	running    bool                  // guarded by Mu: a call runs
 	connecting bool                  // guarded by Mu: it is that of Connect
 	refused    bool                  // owned by the goroutine that runs the items: Connect has failed
+	called     record.ID             // guarded by Mu: what the running call is counted as
 	unit       *unit                 // guarded by Mu while a call runs: its effects
 	undo       *known                // guarded by Mu: known before the running call changed it; nil if it has not
 	ranIn      uint64                // guarded by Mu: number of the batch that has the last call by a leader
 	calls      uint64                // guarded by Mu: calls begun so far; the number of a call
 	failed     atomic.Pointer[error] // why the running call fails when it returns; nil if it does not
+	began      int64                 // guarded by Mu: when the running call began, if it is not led
 
 	known  known               // guarded by Mu; attrs are never changed in place
 	timers map[*Timer]struct{} // guarded by Mu; bound: timers of a client

@@ -19,6 +19,7 @@ type item struct {
 	reason Reason // of a close
 	cause  Cause  // of an adopt
 	again  uint32 // of an adopt: messages that are delivered again
+	code   uint32 // with which its call has failed; 0: it has not
 	data   []byte // of a message; bound: what waits for a client at its worker
 	timer  *Timer // of a timer
 }
@@ -63,6 +64,7 @@ func (s *session) Begin(it *item, led bool) {
 		s.ranIn = s.link.in.batches + 1
 	} else {
 		s.unit = s.link.w.units.take()
+		s.began = s.link.w.rec.Now()
 	}
 	if it.kind != itemTimer {
 		s.unit.begin(s)
@@ -72,7 +74,10 @@ func (s *session) Begin(it *item, led bool) {
 }
 
 // Leave implements executor.Actor: the call gets a unit of its own.
-func (s *session) Leave() { s.unit = s.unit.split(s.link.w.units.take()) }
+func (s *session) Leave() {
+	s.unit = s.unit.split(s.link.w.units.take())
+	s.began = s.link.in.record.Began()
+}
 
 // End implements executor.Actor.
 func (s *session) End(it *item) (again bool) {
@@ -84,7 +89,10 @@ func (s *session) End(it *item) (again bool) {
 	} else if it.kind != itemTimer {
 		s.unit.acknowledge(it)
 	}
-	if d := &s.link.in; s.unit == &d.batch {
+	d := &s.link.in
+	led := s.unit == &d.batch
+	s.record(it, led)
+	if led {
 		if it.isLast() {
 			d.clientsLeft++
 		}
@@ -143,7 +151,7 @@ func (s *session) Run(it *item) {
 			s.fail(it, s.panicError(it, recover()))
 		}
 	}()
-	it.end = done
+	it.end, it.code = done, 0
 	err := s.handle(it)
 	if err == nil {
 		err = s.callFailure()
@@ -162,22 +170,22 @@ func (s *session) handle(it *item) error {
 	case it.kind == itemClose || it.kind == itemMoved:
 		s.stopTimers()
 		if it.kind == itemMoved || s.refused || h.Close == nil {
-			return nil
+			return noCall(s)
 		}
 		return h.Close(ctx, c, it.reason)
 	case s.refused:
-		return nil
+		return noCall(s)
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
 	case it.kind == itemAdopt:
 		return h.Adopt(ctx, c, Takeover{it.cause, int(it.again)})
 	case it.kind == itemTimer:
 		if !it.timer.start() {
-			return nil
+			return noCall(s)
 		}
 		return it.timer.f(ctx, c)
 	case h.Message == nil:
-		return nil
+		return noCall(s)
 	}
 	return h.Message(ctx, c, Message{
 		Data: it.data, Number: it.number,

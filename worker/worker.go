@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/executor"
 	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/record"
 )
 
 var errRan = errors.New("worker: Run must be called only once")
@@ -40,12 +41,15 @@ type Worker struct {
 
 	addresses addresses
 	routes    routes
+	narrow    narrowing
 	claims    claims
 	readiness readiness
 	exec      *executor.Executor[item] // runs the calls
 	units     units
+	rec       *record.Recorder // counts the calls
+	reporter  *reporter        // reports what rec has counted
 
-	stats    stats
+	stats    counters
 	failures sampler        // limits log lines about failed handlers
 	fullness sampler        // limits log lines about MaxBlockedCalls
 	lateness sampler        // limits log lines about effects of calls that have ended
@@ -67,6 +71,9 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
+	if cfg.NoClients && h.servesClients() {
+		return nil, &ConfigError{"NoClients", errors.New("the Handler may have Start and Stop only")}
+	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, handler: h,
 		late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool),
@@ -74,13 +81,16 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	}
 	w.life, w.cancelLife = context.WithCancelCause(context.Background())
 	w.unanswered.Store(int32(len(cfg.Gateways)))
-	w.routes.init()
+	w.narrow.init(w)
+	w.routes.init(!cfg.NoClients, w.narrow.add, w.narrow.forget)
 	w.claims.init(&w.routes)
 	w.addresses.init(w)
 	w.readiness.init(w.addresses.list(), cfg.Discover != nil, func(missing []string) {
 		w.log.Warn("ready without some gateways, still dialling them", "worker", cfg.Name, "missing", missing)
 	})
 	_, _ = rand.Read(w.id[:]) // never fails
+	w.rec = newRecorder(cfg.Name)
+	w.reporter = newReporter(w)
 	w.exec = newExecutor(w)
 	return w, nil
 }
@@ -104,16 +114,20 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.cancelLife(nil)
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	watched := make(chan struct{})
-	go func() { w.exec.Watch(watching); close(watched) }()
+	var watched sync.WaitGroup
+	watched.Go(func() { w.exec.Watch(watching) })
+	watched.Go(func() { w.narrow.run(watching) })
+	reporting, endReports := context.WithCancel(context.WithoutCancel(ctx))
+	reported := make(chan struct{})
+	go func() { w.reporter.run(reporting); close(reported) }()
 	var dialling sync.WaitGroup
 	dialling.Go(func() { w.addresses.keep(ctx) })
 	<-ctx.Done()
 	deadline := time.Now().Add(w.cfg.DrainTimeout)
-	w.drain(deadline)
+	w.drain(deadline, func() { endReports(); <-reported })
 	err := w.finish(&dialling, deadline)
 	end()
-	<-watched
+	watched.Wait()
 	w.stop(context.WithoutCancel(ctx))
 	return err
 }
@@ -156,11 +170,14 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 func (w *Worker) Ready() <-chan struct{} { return w.readiness.ready }
 
 // drain asks the gateways for no more clients, waits until all clients have been handed over and
-// all their events are handled, or until the deadline, and then ends the links.
-func (w *Worker) drain(deadline time.Time) {
+// all their events are handled, or until the deadline, calls last, and then ends the links.
+func (w *Worker) drain(deadline time.Time, last func()) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	links := w.routes.all()
+	if w.cfg.NoClients {
+		links = nil // there is nothing to give back
+	}
 	for _, l := range links {
 		l.startDrain()
 	}
@@ -174,6 +191,7 @@ func (w *Worker) drain(deadline time.Time) {
 			late.Reset(0)
 		}
 	}
+	last()
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
 		ending.Go(func() { l.goAway(link.Draining, errDrained) }) // concurrently: each may take a second
@@ -196,6 +214,14 @@ type Stats struct {
 	Offloaded       uint64 // calls that ran on a goroutine of their own
 	Reconnects      uint64 // links that were lost and dialled again
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
+	Reports         uint64 // reports about calls that a gateway has kept
+	ReportsLost     uint64 // reports about calls that were given up
+	ReportsWaiting  int    // reports about calls that no gateway has kept yet
+	// SendsNarrowed are messages of Publish to groups or uids that left out gateways, and
+	// GatewaysSpared the gateways left out. SendsWidened are those that went to all gateways although
+	// there is a directory, because it had not yet said which ones hold the group or uid.
+	SendsNarrowed, GatewaysSpared, SendsWidened uint64
+
 	GatewaysGivenUp uint64 // addresses that Config.Discover does not list any more and where no gateway answers
 	Gateways        int    // addresses where the worker keeps links, those that do not answer included
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
@@ -205,7 +231,7 @@ type Stats struct {
 	Links           int    // links that are up
 }
 
-type stats struct {
+type counters struct {
 	handled, errors, panics, retries, deadLettered, refused atomic.Uint64
 	adopted                                                 atomic.Uint64
 	late, reconnects, dropped                               atomic.Uint64
@@ -221,8 +247,11 @@ func (w *Worker) Stats() Stats {
 		LateEffects: w.stats.late.Load(), Slow: calls.Slow,
 		LeaderHandoffs: calls.Handoffs, Offloaded: calls.Offloaded,
 		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(),
-		Blocked: calls.Blocked, Waiting: calls.Waiting,
+		Reports: w.reporter.delivered.Load(), ReportsLost: w.reporter.lost.Load(),
+		ReportsWaiting: int(w.reporter.behind.Load()),
+		Blocked:        calls.Blocked, Waiting: calls.Waiting,
 	}
+	s.SendsNarrowed, s.GatewaysSpared, s.SendsWidened = w.narrow.stats()
 	s.Gateways, s.GatewaysGivenUp = w.addresses.stats()
 	for _, l := range w.routes.all() {
 		s.Links++

@@ -10,11 +10,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/internal/stats"
+	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
-// maxReporting is how many requests with reports are answered at the same time, so that they leave
-// room for others.
-const maxReporting = 16
+const (
+	// maxReporting is how many requests with reports are answered at the same time, so that they
+	// leave room for others.
+	maxReporting = 16
+	// maxRows bounds the rows of all reports that are being kept.
+	maxRows = 16_384
+)
 
 // reports answers POST /api/v1/stats/reports: with 204 when all reports are kept.
 func (s *statistics) reports(w http.ResponseWriter, r *http.Request) {
@@ -51,18 +56,42 @@ func (s *statistics) takeReports(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
-	all, err := stats.ReadBatch(body)
+	batch, err := stats.SplitBatch(body)
+	rows := make([]int64, len(batch))
+	for i := range batch {
+		if err == nil {
+			var report stats.Report
+			report, err = stats.ReadReport(batch[i])
+			rows[i] = int64(len(report.Rows))
+		}
+	}
 	if err != nil {
 		return refuse(http.StatusBadRequest, "the body is not valid: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 	defer cancel()
-	var kept errgroup.Group
-	for i := range all {
-		kept.Go(func() error { return k.Take(ctx, &all[i]) })
-	}
-	if err := kept.Wait(); err != nil {
+	if err := s.takeBatch(ctx, k, batch, rows); err != nil {
 		return refuse(http.StatusServiceUnavailable, "not kept, send it again: %v", err)
 	}
 	return nil
+}
+
+// takeBatch keeps reports that have so many rows. A row takes 4 KiB of memory until it is kept, and
+// few bytes in the report, so there is a bound for all requests.
+func (s *statistics) takeBatch(ctx context.Context, k *keep.Keeper, batch [][]byte, rows []int64) error {
+	var all errgroup.Group
+	for i := range batch {
+		if err := s.room.Acquire(ctx, rows[i]); err != nil {
+			return errors.Join(err, all.Wait())
+		}
+		report, err := stats.ReadReport(batch[i])
+		all.Go(func() error {
+			defer s.room.Release(rows[i])
+			if err != nil {
+				return err
+			}
+			return k.Take(ctx, &report)
+		})
+	}
+	return all.Wait()
 }

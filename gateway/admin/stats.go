@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
@@ -115,11 +117,15 @@ type statistics struct {
 	kept      *keep.Keeper // nil: this gateway keeps none
 	elsewhere string       // URL of the node that keeps; may be empty
 
-	reporting chan struct{} // one value for each request with reports; bound: none, maxReporting
+	reporting chan struct{}       // one value for each request with reports; bound: none, maxReporting
+	room      *semaphore.Weighted // rows of the reports that are being kept
 }
 
 func newStatistics(c *Config) *statistics {
-	return &statistics{kept: c.Stats, elsewhere: c.StatsTo, reporting: make(chan struct{}, maxReporting)}
+	return &statistics{
+		kept: c.Stats, elsewhere: c.StatsTo, reporting: make(chan struct{}, maxReporting),
+		room: semaphore.NewWeighted(maxRows),
+	}
 }
 
 func callsOf(c *keep.Calls) StatsCalls {

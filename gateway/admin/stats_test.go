@@ -108,7 +108,7 @@ func TestStats(t *testing.T) {
 	}
 	var modules admin.StatsModules
 	f.get("/api/v1/stats/modules", &modules)
-	if fmt.Sprint(modules.Modules) != "[{chat [connect message]}]" {
+	if m := modules.Modules; len(m) != 1 || m[0].Module != "chat" || fmt.Sprint(m[0].Interfaces) != "[connect message]" {
 		t.Errorf("%v", modules)
 	}
 	var info admin.StatsInfo
@@ -207,7 +207,7 @@ func TestStatsReports(t *testing.T) {
 	if n := k.Stats().Reports; n != 1 {
 		t.Errorf("%d reports are kept, want 1", n)
 	}
-	r, err := http.NewRequest("GET", f.url+"/api/v1/stats", nil)
+	r, err := http.NewRequest(http.MethodGet, f.url+"/api/v1/stats", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,7 @@ type options struct {
 	data           string                   // directory of the store and of statistics; empty: they are in memory
 	store          *store.Store
 	stats          statsOptions
+	statistics     *statistics // nil: nothing keeps them
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 

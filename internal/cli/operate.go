@@ -16,7 +16,7 @@ import (
 // operatorCommands are the commands over an admin listener.
 func operatorCommands() []*cobra.Command {
 	return []*cobra.Command{
-		statusCommand(), topCommand(), clientsCommand(), clientCommand(), groupsCommand(), workersCommand(),
+		statusCommand(), topCommand(), statCommand(), clientsCommand(), clientCommand(), groupsCommand(), workersCommand(),
 		kickCommand(), publishCommand(), drainCommand(), rebalanceCommand(), reloadCommand(),
 		healthCommand(), logLevelCommand(),
 		doctorCommand(),

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -53,11 +52,15 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 	}
 	cfg := admin.Config{
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
-		Version: version(), Logger: o.log, Audit: unlimited(o.log), Stats: o.stats.keeper,
+		Version: version(), Logger: o.log, Audit: unlimited(o.log), StatsTo: o.stats.to,
+	}
+	if o.statistics != nil {
+		cfg.Stats = o.statistics.keeper
+		cfg.Collectors = append(cfg.Collectors, &o.stats.figures)
 	}
 	cfg.PublishRate = o.publishRate
 	if o.handlersHere {
-		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
+		cfg.Collectors = append(cfg.Collectors, &o.workerFigures)
 	}
 	if reloads(c) {
 		o.reloadAsked = make(chan chan<- bool)

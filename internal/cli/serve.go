@@ -222,6 +222,9 @@ func (o *options) announceGateway(ctx context.Context, g *gateway.Gateway, opera
 	if operators != nil {
 		addrs = append(addrs, "admin://"+operators.server.Addr())
 	}
+	if s := o.statistics; s != nil && s.intake != nil {
+		addrs = append(addrs, "udp://"+s.intake.Addr())
+	}
 	o.announce(addrs)
 }
 
@@ -262,8 +265,12 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	if o.store != nil {
 		cfg.OnInvoke = o.store.Serve
 	}
-	if err := o.stats.check(); err != nil {
+	if err := o.stats.check(o); err != nil {
 		return nil, err
+	}
+	if o.statistics != nil {
+		cfg.OnStats = o.statistics.take
+		o.statistics.tell(o)
 	}
 	o.engine.use(&cfg)
 	g, err := gateway.New(cfg)
@@ -314,12 +321,12 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 // makes a gateway with them. The caller closes them when the gateway has ended.
 func (o *options) openGateway(key []byte, page pageOn) (g *gateway.Gateway, closeData func(), err error) {
 	closeData = func() {
-		o.stats.close(o.log)
+		o.statistics.close()
 		o.closeStore()
 		o.engine.close()
 	}
 	if err = o.openStore(key); err == nil {
-		err = o.stats.open(o)
+		o.statistics, err = openStats(o)
 	}
 	if err == nil {
 		err = o.engine.connect(o.log)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -52,6 +53,27 @@ Without a terminal it prints one screen after the other, and with --json one sta
 
 // top shows screens until ctx ends, q is pressed, or count screens were shown.
 func (a *adminClient) top(ctx context.Context, interval time.Duration, count int) error {
+	var before sample
+	return a.repeat(ctx, interval, count, func(ctx context.Context) (string, error) {
+		now, err := a.sample(ctx)
+		if err != nil {
+			return "", err
+		}
+		if a.json {
+			b, err := json.Marshal(now.status)
+			return string(b), err
+		}
+		screen := render(&before, now)
+		before = *now
+		return screen, nil
+	})
+}
+
+// repeat shows screens until ctx ends, q is pressed, or count screens were shown. After an error of
+// a live screen that is not the first one, it shows that until the next one.
+func (a *adminClient) repeat(
+	ctx context.Context, interval time.Duration, count int, screen func(context.Context) (string, error),
+) error {
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
 	live := term.IsTerminal(int(os.Stdout.Fd())) && !a.json
@@ -61,7 +83,6 @@ func (a *adminClient) top(ctx context.Context, interval time.Duration, count int
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	var before sample
 	for shown := 0; count == 0 || shown < count; shown++ {
 		if shown > 0 {
 			select {
@@ -70,18 +91,17 @@ func (a *adminClient) top(ctx context.Context, interval time.Duration, count int
 			case <-tick.C:
 			}
 		}
-		now, err := a.sample(ctx)
-		if err != nil && ctx.Err() != nil {
+		text, err := screen(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return nil
-		}
-		if err != nil && (!live || shown == 0) {
+		case err != nil && (!live || shown == 0):
 			return err
+		case err != nil:
+			text = oneLine(err.Error()) + "\n"
 		}
-		if err := a.show(&before, now, err, live); err != nil {
+		if err := show(text, live); err != nil {
 			return err
-		}
-		if now != nil {
-			before = *now
 		}
 	}
 	return nil
@@ -100,17 +120,8 @@ func (a *adminClient) sample(ctx context.Context) (*sample, error) {
 		a.call(ctx, http.MethodGet, "clients?slow=true&limit="+strconv.Itoa(topSlow), nil, &s.slow))
 }
 
-// show prints one screen. After an error of a live screen it shows that, until the next one.
-func (a *adminClient) show(before, now *sample, failed error, live bool) error {
-	var screen string
-	switch {
-	case failed != nil:
-		screen = oneLine(failed.Error()) + "\n"
-	case a.json:
-		return a.print(now.status, nil)
-	default:
-		screen = render(before, now)
-	}
+// show prints one screen.
+func show(screen string, live bool) error {
 	if !live {
 		return printf("%s\n", screen)
 	}

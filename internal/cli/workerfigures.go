@@ -9,8 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// workerFigure is a metric that shows a field of worker.Stats. A uint64 is a counter, an int is a
-// gauge.
+// workerFigure is a metric that shows a field of a struct, worker.Stats for example. A uint64 is a
+// counter, an int is a gauge.
 type workerFigure struct{ field, name, help string }
 
 // workerFigures are the metrics of a worker that runs beside a gateway in one process.
@@ -30,6 +30,14 @@ var workerFigures = []workerFigure{
 	{"Reconnects", "sluice_business_reconnects_total", "Links to gateways that were lost and dialled again."},
 	{"CommandsDropped", "sluice_business_commands_dropped_total",
 		"Messages and commands to gateways that are unknown or have no link."},
+	{"Reports", "sluice_business_reports_total", "Reports about calls that a gateway has kept."},
+	{"ReportsLost", "sluice_business_reports_lost_total", "Reports about calls that were given up."},
+	{"ReportsWaiting", "sluice_business_reports_waiting", "Reports about calls that no gateway has kept yet."},
+	{"SendsNarrowed", "sluice_business_sends_narrowed_total",
+		"Messages of the worker itself to groups or uids that left out gateways."},
+	{"GatewaysSpared", "sluice_business_gateways_spared_total", "Gateways that these messages left out."},
+	{"SendsWidened", "sluice_business_sends_widened_total",
+		"Those that went to all gateways because the holders of the group or uid were not known."},
 	{"GatewaysGivenUp", "sluice_business_gateways_given_up_total",
 		"Addresses that are not listed any more and where no gateway answers."},
 	{"Gateways", "sluice_business_gateways", "Addresses where the worker keeps links to gateways."},
@@ -56,8 +64,13 @@ func (c *workerCollector) Collect(to chan<- prometheus.Metric) {
 	if w == nil {
 		return
 	}
-	stats := reflect.ValueOf(w.Stats())
-	for _, f := range workerFigures {
+	emitFigures(to, workerFigures, w.Stats())
+}
+
+// emitFigures sends the figures of a struct.
+func emitFigures(to chan<- prometheus.Metric, figures []workerFigure, of any) {
+	stats := reflect.ValueOf(of)
+	for _, f := range figures {
 		v := stats.FieldByName(f.field)
 		if v.CanUint() {
 			to <- prometheus.MustNewConstMetric(f.desc(), prometheus.CounterValue, float64(v.Uint()))

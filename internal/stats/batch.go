@@ -2,8 +2,12 @@ package stats
 
 import "encoding/binary"
 
-// MaxBatch is the most bytes of a batch of reports.
-const MaxBatch = 8 << 20
+const (
+	// MaxBatch is the most bytes of a batch of reports.
+	MaxBatch = 8 << 20
+	// maxInBatch is the most reports of a batch.
+	maxInBatch = 4096
+)
 
 // AppendToBatch appends an encoded report to a batch: a u32 length, big-endian, and the report. A
 // batch is what a node sends to the one that keeps.
@@ -12,18 +16,18 @@ func AppendToBatch(batch, report []byte) []byte {
 	return append(batch, report...)
 }
 
-// ReadBatch reads the reports of a batch, of which there is at least one.
-func ReadBatch(b []byte) (all []Report, err error) {
-	for len(b) > 0 || len(all) == 0 {
-		if len(b) < 4 || binary.BigEndian.Uint32(b) > uint32(len(b)-4) {
+// SplitBatch returns the encoded reports of a batch, of which there is at least one, as views of
+// it.
+func SplitBatch(batch []byte) (reports [][]byte, err error) {
+	for len(batch) > 0 || len(reports) == 0 {
+		switch {
+		case len(batch) < 4 || uint64(binary.BigEndian.Uint32(batch)) > uint64(len(batch)-4):
 			return nil, ErrMalformed
+		case len(reports) == maxInBatch:
+			return nil, ErrTooLarge
 		}
-		n := 4 + int(binary.BigEndian.Uint32(b))
-		r, err := ReadReport(b[4:n])
-		if err != nil {
-			return nil, err
-		}
-		all, b = append(all, r), b[n:]
+		n := 4 + int(binary.BigEndian.Uint32(batch))
+		reports, batch = append(reports, batch[4:n]), batch[n:]
 	}
-	return all, nil
+	return reports, nil
 }

@@ -19,7 +19,8 @@ var logCalls = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Wit
 
 // logged are the folders of the code that runs in a server.
 var logged = []string{"chat", "engine", "gateway", "gateway/admin", "worker", "internal/certs",
-	"internal/cli", "internal/logs", "internal/supervisor"}
+	"internal/cli", "internal/logs", "internal/supervisor", "internal/stats/keep", "internal/stats/forward",
+	"internal/stats/intake"}
 
 // The table in docs/operating.md has each field of the log, and no others.
 func TestLogFieldsAreDocumented(t *testing.T) {

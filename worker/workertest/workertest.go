@@ -79,18 +79,24 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
 	}
-	g.config.Gateways = []string{"memory"}
-	g.config.Dial = func(context.Context, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		go g.accept(far)
-		return near, nil
-	}
+	g.config.Gateways = []string{memory}
+	g.config.Dial = g.dial
 	g.startWorker(h)
 	tb.Cleanup(func() {
 		g.stop()
 		g.invocations.Wait()
 	})
 	return g
+}
+
+// memory is the address of a gateway.
+const memory = "memory"
+
+// dial connects to the gateway.
+func (g *Gateway) dial(context.Context, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	go g.accept(far)
+	return near, nil
 }
 
 func (g *Gateway) startWorker(h worker.Handler) {
@@ -175,9 +181,7 @@ const listenerURL = "memory://"
 
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
-	var id [16]byte
-	_, err := link.Accept(conn, g.config.Key, func(h link.WorkerHello) (link.GatewayHello, error) {
-		id = h.ID
+	hello, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
 		return link.GatewayHello{
 			ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest", Invokes: true,
 		}, nil
@@ -187,15 +191,19 @@ func (g *Gateway) accept(conn net.Conn) {
 		return
 	}
 	w := newWire(conn)
+	if hello.Role == link.RolePublisher {
+		w.read(g.frame)
+		return
+	}
 	g.mu.Lock()
 	cause := link.CauseLinkLost
 	switch {
 	case g.drained:
 		cause = link.CauseDrained
-	case id != g.last:
+	case hello.ID != g.last:
 		cause = link.CauseDied
 	}
-	g.last, g.drained = id, false
+	g.last, g.drained = hello.ID, false
 	g.link = w
 	g.linked.Broadcast()
 	for _, c := range g.sessions {

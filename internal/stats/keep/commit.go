@@ -47,16 +47,16 @@ type change struct {
 	now    time.Time
 	minute uint32 // of now
 
-	sources  map[[16]byte]*source
-	rows     map[rowID]*stats.Row
-	pairs    map[pair]uint32
+	sources  map[[16]byte]*source // bound: none, of one write
+	rows     map[rowID]*stats.Row // bound: none, of one write
+	pairs    map[pair]uint32      // bound: none, of one write
 	others   int
-	failures []keptFailure
-	figures  Stats  // what has been counted
-	wrong    string // name of a node whose clock is wrong
+	failures []keptFailure // bound: none, of one write
+	figures  Stats         // what has been counted
+	wrong    string        // name of a node whose clock is wrong
 
-	values  map[rowID][]byte // of rows, encoded
-	old     map[rowID]int    // bytes that the rows had
+	values  map[rowID][]byte // of rows, encoded; bound: none, of one write
+	old     map[rowID]int    // bytes that the rows had; bound: none, of one write
 	more    [3]addition      // of minutes, fives and failures
 	removed [3]removal       // of the same
 	clock   uint32
@@ -253,7 +253,7 @@ func (c *change) adopt() {
 	}
 	if c.clock != k.clock {
 		k.clock = c.clock
-		k.state.forget(k.oldest(&k.fives))
+		k.forget(k.oldest(&k.fives))
 	}
 	k.figures.add(&c.figures)
 	k.figures.DroppedRows += uint64(c.removed[0].dropped + c.removed[1].dropped)

@@ -81,7 +81,11 @@ func New(cfg Config) (*Keeper, error) {
 	k := newKeeper(cfg, "")
 	k.minutes.keep, k.fives.keep, k.failures.keep = time.Hour, time.Hour, time.Hour
 	k.store = kv.NewMemory()
-	return k, k.start()
+	if err := k.prepare(); err != nil {
+		return nil, err
+	}
+	go k.run()
+	return k, nil
 }
 
 // Open returns a Keeper in the file stats.db of a directory, which is made if there is none. It
@@ -106,10 +110,11 @@ func Open(dir string, cfg Config) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("statistics: %w", err)
 	}
+	go k.run()
 	return k, nil
 }
 
-// open opens the file at a path.
+// open opens the file at a path. The Keeper does not run yet.
 func open(cfg Config, path string) (*Keeper, error) {
 	k := newKeeper(cfg, path)
 	var err error
@@ -120,7 +125,7 @@ func open(cfg Config, path string) (*Keeper, error) {
 	if k.damaged != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w: %w", path, kv.ErrDamaged, k.damaged), k.store.Close())
 	}
-	if err := k.start(); err != nil {
+	if err := k.prepare(); err != nil {
 		return nil, errors.Join(err, k.store.Close())
 	}
 	return k, nil
@@ -149,8 +154,8 @@ func newKeeper(cfg Config, path string) *Keeper {
 	return k
 }
 
-// start checks the format of what is stored and begins to take reports.
-func (k *Keeper) start() error {
+// prepare checks the format of what is stored.
+func (k *Keeper) prepare() error {
 	err := k.store.Update(context.Background(), func(t kv.Tx) error {
 		if have := t.Get([]byte{keyVersion}); have != nil && string(have) != format {
 			return fmt.Errorf("the statistics have version %q, and this program needs version %s", have, format)
@@ -158,14 +163,10 @@ func (k *Keeper) start() error {
 		t.Put([]byte{keyVersion}, []byte(format))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	if k.clock == 0 {
 		k.clock = minuteOf(k.now())
 	}
-	go k.run()
-	return nil
+	return err
 }
 
 // Take keeps a report. It returns nil when the report is kept, on the disk if there is a file, or

@@ -24,7 +24,7 @@ type state struct {
 	minutes  kind
 	fives    kind
 	failures kind
-	pairs    map[pair]uint32 // the minute of the last call; bound: modules and interfaces
+	pairs    map[pair]uint32 // the minute of the last call; bound: modules and interfaces that are kept
 	others   int             // pairs that stand for many
 	sources  sources         // bound: processes that report
 	clock    uint32          // the minute that retention goes by
