@@ -199,7 +199,7 @@ func (c *Control) Workers(ctx context.Context) ([]WorkerInfo, error) {
 func linksOf(l *loop) []WorkerInfo {
 	links := make([]WorkerInfo, 0, len(l.links))
 	for _, k := range l.links {
-		if k.publishes() {
+		if publishes(k) {
 			continue
 		}
 		frames, bytes := k.delivery.InFlight()

@@ -71,7 +71,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	if l.predecessor.port != 0 {
 		k.send(l.predecessor.drain())
 	}
-	if k.publishes() {
+	if publishes(k) {
 		l.g.log.Info("link open", "publisher", k.hello.Name, "loop", l.index, "remote", c.RemoteAddr().String())
 		return
 	}
@@ -143,7 +143,7 @@ func (k *workerLink) remove() {
 	if l.narrow != nil {
 		l.narrow.permits.Closed(k.serial)
 	}
-	if k.publishes() {
+	if publishes(k) {
 		return
 	}
 	l.questions.lost(k)
@@ -160,7 +160,7 @@ func (k *workerLink) remove() {
 
 // frame handles one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
-	if err := k.mayPublish(f); err != nil {
+	if err := mayPublish(k, f); err != nil {
 		return err
 	}
 	if f.Type == link.Send && f.Has(link.FlagHandled) {
@@ -360,4 +360,20 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
 	k.conn.CloseAfterFlush(closing(reason), flushTimeout)
 	k.remove()
+}
+
+// OnTimer implements engine.TimerHandler. It is the link's heartbeat.
+func (k *workerLink) OnTimer(*engine.Timer) {
+	send, alive := k.tick(k.inboxPaused || k.parkingFull || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
+	if !alive {
+		k.goAway(link.NoHeartbeat, "no frame received for two heartbeats")
+		return
+	}
+	k.send(&link.Frame{Type: send})
+	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
+	// If much output waits, the worker does not read, and its handlers may wait for that.
+	if k.conn.Buffered() <= k.delivery.Share {
+		k.delivery.Age()
+		k.loop.book.Credit(k.delivery)
+	}
 }

@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"github.com/seed-7410fe32/sluice/engine"
-	"github.com/seed-7410fe32/sluice/internal/link"
-)
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // liveness tracks whether the other end of a link is alive. Owned by the loop.
 type liveness struct {
@@ -35,20 +32,4 @@ func (v *liveness) tick(unread bool) (send link.Type, alive bool) {
 	}
 	v.pingSent = true
 	return link.Ping, true
-}
-
-// OnTimer implements engine.TimerHandler. It is the link's heartbeat.
-func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.tick(k.inboxPaused || k.parkingFull || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
-	if !alive {
-		k.goAway(link.NoHeartbeat, "no frame received for two heartbeats")
-		return
-	}
-	k.send(&link.Frame{Type: send})
-	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
-	// If much output waits, the worker does not read, and its handlers may wait for that.
-	if k.conn.Buffered() <= k.delivery.Share {
-		k.delivery.Age()
-		k.loop.book.Credit(k.delivery)
-	}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// publishes reports whether it is the link of a publisher, which gets no clients.
-func (k *workerLink) publishes() bool { return k.hello.Role == link.RolePublisher }
+// publishes reports whether k is the link of a publisher, which gets no clients.
+func publishes(k *workerLink) bool { return k.hello.Role == link.RolePublisher }
 
-// mayPublish returns an error if a publisher must not send the frame.
-func (k *workerLink) mayPublish(f *link.Frame) error {
-	if !k.publishes() {
+// mayPublish returns an error if a publisher must not send the frame by the link k.
+func mayPublish(k *workerLink, f *link.Frame) error {
+	if !publishes(k) {
 		return nil
 	}
 	switch f.Type {
@@ -29,7 +29,7 @@ func (k *workerLink) mayPublish(f *link.Frame) error {
 // hasWorkerLink reports whether a worker has a link to the loop. A publisher acknowledges nothing.
 func (l *loop) hasWorkerLink() bool {
 	for _, k := range l.links {
-		if !k.publishes() {
+		if !publishes(k) {
 			return true
 		}
 	}

@@ -331,7 +331,7 @@ func (l *loop) snapshot() *snapshot {
 	s := &snapshot{LoopStats: l.stats, message: l.sampler.message, handling: l.sampler.handling}
 	s.Clients = l.members.Len()
 	for _, k := range l.links {
-		if k.publishes() {
+		if publishes(k) {
 			s.PublisherLinks++
 			continue
 		}

@@ -35,6 +35,7 @@ var bounded = []string{
 	"internal/stats/intake",
 	"internal/stats/keep",
 	"worker",
+	"worker/discover",
 	"worker/publisher",
 	"worker/store",
 	"worker/store/internal/remote",

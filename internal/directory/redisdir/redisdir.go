@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
+	"github.com/seed-7410fe32/sluice/internal/redisurl"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -41,9 +42,17 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-func (c *Config) check() (target, error) {
+// Check returns an error if New would not accept the Config. It reads the files and connects to
+// nothing.
+func (c *Config) Check() error {
+	with := *c
+	_, err := with.check()
+	return err
+}
+
+func (c *Config) check() (redisurl.Target, error) {
 	if field, err := valid.Numbers(c); err != nil {
-		return target{}, fmt.Errorf("redisdir: Config.%s: %w", field, err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: Config.%s: %w", field, err)
 	}
 	if c.Prefix == "" {
 		c.Prefix = "sluice"
@@ -60,12 +69,12 @@ func (c *Config) check() (target, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	t, err := parse(c.URL)
+	t, err := redisurl.Parse(c.URL)
 	if err != nil {
-		return target{}, fmt.Errorf("redisdir: Config.URL: %w", err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: Config.URL: %w", err)
 	}
 	if _, err := c.option(t); err != nil {
-		return target{}, fmt.Errorf("redisdir: %w", err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: %w", err)
 	}
 	return t, nil
 }
