@@ -11,9 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// People of three gateways log in, talk in rooms and in private, leave and come back, while Redis is
-// flushed, killed, started again empty and frozen, and a worker is killed. Messages go only to the
-// gateways that have members, and none is lost or doubled.
+// People of three gateways log in, talk in rooms and in private, leave and come back, while Redis
+// is flushed, killed, started again empty and frozen, and a worker is killed. Messages go only to
+// the gateways that have members, and none is lost or doubled.
 func TestNarrowChat(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, 2)
