@@ -36,6 +36,7 @@ var bounded = []string{
 	"internal/stats/intake",
 	"internal/stats/keep",
 	"worker",
+	"worker/discover",
 	"worker/publisher",
 	"worker/stat",
 	"worker/store",
