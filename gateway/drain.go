@@ -270,7 +270,7 @@ func (l *loop) cutClients() int {
 // it.
 func (l *loop) unconfirmedEffects() int {
 	n := l.unconfirmed()
-	if len(l.links) > 0 {
+	if l.hasWorkerLink() {
 		n += l.book.Departed()
 	}
 	return n

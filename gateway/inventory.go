@@ -199,6 +199,9 @@ func (c *Control) Workers(ctx context.Context) ([]WorkerInfo, error) {
 func linksOf(l *loop) []WorkerInfo {
 	links := make([]WorkerInfo, 0, len(l.links))
 	for _, k := range l.links {
+		if publishes(k) {
+			continue
+		}
 		frames, bytes := k.delivery.InFlight()
 		links = append(links, WorkerInfo{
 			ID: fmt.Sprintf("%x", k.hello.ID), Name: k.hello.Name, Build: k.hello.Build,

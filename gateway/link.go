@@ -8,8 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// workerLink is the link between one worker and one loop. It is the handler of the link's
-// connection. The loop owns everything in it.
+// workerLink is the link between one worker, or publisher, and one loop. It is the handler of the
+// link's connection. The loop owns everything in it.
 type workerLink struct {
 	// Static after the hello.
 	loop  *loop
@@ -70,6 +70,10 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	if l.predecessor.port != 0 {
 		k.send(l.predecessor.drain())
+	}
+	if publishes(k) {
+		l.g.log.Info("link open", "publisher", k.hello.Name, "loop", l.index, "remote", c.RemoteAddr().String())
+		return
 	}
 	l.pool.add(k)
 	l.noteWorkers()
@@ -139,6 +143,9 @@ func (k *workerLink) remove() {
 	if l.narrow != nil {
 		l.narrow.permits.Closed(k.serial)
 	}
+	if publishes(k) {
+		return
+	}
 	l.questions.lost(k)
 	k.trim()
 	l.book.Lost(k.delivery, k.conn.Unflushed())
@@ -153,6 +160,9 @@ func (k *workerLink) remove() {
 
 // frame handles one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
+	if err := mayPublish(k, f); err != nil {
+		return err
+	}
 	if f.Type == link.Send && f.Has(link.FlagHandled) {
 		return k.answer(f)
 	}

@@ -22,6 +22,8 @@ type LoopStats struct {
 	WorkersDraining int
 	// Links are the links of all these workers.
 	Links int
+	// PublisherLinks are the links of publishers (package worker/publisher), one for each loop.
+	PublisherLinks int
 	// Closing are the connections of clients that the gateway has closed, and that have not taken
 	// their last bytes or not answered the close.
 	Closing int
@@ -328,8 +330,12 @@ func (l *loop) storeStats() struct{} {
 func (l *loop) snapshot() *snapshot {
 	s := &snapshot{LoopStats: l.stats, message: l.sampler.message, handling: l.sampler.handling}
 	s.Clients = l.members.Len()
-	s.Links = len(l.links)
 	for _, k := range l.links {
+		if publishes(k) {
+			s.PublisherLinks++
+			continue
+		}
+		s.Links++
 		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.delivery.IsDraining()})
 		*s.workers(k.delivery.IsDraining())++
 	}

@@ -165,6 +165,9 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 			MaxInput: maxLinkInput, MaxOutput: maxPeerOutput, ExcludeFromBudget: true,
 		})
 	}
+	if hello.Role == link.RolePublisher {
+		hello.Window = minWindow // it gets no events
+	}
 	if err := checkWindow(hello.Window); err != nil {
 		refuse(conn, err)
 		return err

@@ -219,7 +219,7 @@ func (c Call) Flush(ctx context.Context) error {
 	err := cmp.Or(s.callFailure(), ctx.Err())
 	var frames []byte
 	if err == nil {
-		frames = s.unit.cut()
+		frames = early(s, s.unit.cut())
 		s.commit()
 	}
 	s.Mu.Unlock()
@@ -322,7 +322,7 @@ func (c Call) change(method string, err error, f func(*session, *unit) error) {
 func (c Call) isConnecting() bool {
 	c.s.Mu.Lock()
 	defer c.s.Mu.Unlock()
-	return c.s.runs(c) && c.s.connecting
+	return c.s.runs(c) && c.s.running == inConnect
 }
 
 // address sets the header of f, which is empty, for a command about the client. It fills f in

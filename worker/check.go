@@ -22,6 +22,8 @@ var rules = [...]rule{
 	link.Reply:   {true, link.FlagPartial, true},
 
 	link.Authenticate: {true, 0, true},
+	link.Permit:       {true, 0, false},
+	link.Forget:       {true, 0, true},
 	link.Ping:         {true, 0, false},
 	link.Pong:         {true, 0, false},
 	link.Drain:        {true, 0, false},

@@ -23,6 +23,10 @@ type Config struct {
 	// Discover finds further gateways while the worker runs, at most 4,096 with those of Gateways.
 	// Defaults to none.
 	Discover Resolver
+	// NoClients makes the worker a publisher: gateways give it no clients and do not count it as a
+	// worker. Its Handler may have Start and Stop only. Package worker/publisher is made of such a
+	// worker.
+	NoClients bool
 	// Key is the secret that authenticates the worker and the gateways to each other. All have the
 	// same key, of at least 16 bytes. Without a key a worker can only connect to gateways on its own
 	// machine.

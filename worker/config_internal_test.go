@@ -68,6 +68,7 @@ func TestConfigFields(t *testing.T) {
 		"DrainTimeout":         {Default: int64(10 * time.Second)},
 		"Discover":             {},
 		"OnStats":              {},
+		"NoClients":            {Good: []any{false, true}},
 		"Dial":                 {},
 		"Logger":               {},
 	})

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The packages worker, workertest and store depend on little more than the standard library, and on
-// nothing that only the gateway, the command, tests or drivers of stores need. A driver adds the
-// client of its server.
+// The packages worker, workertest, publisher and store depend on little more than the standard
+// library, and on nothing that only the gateway, the command, tests or drivers of stores need. A
+// driver adds the client of its server.
 func TestImportsAreFew(t *testing.T) {
 	t.Parallel()
 	list := func(args ...string) []string {
@@ -28,8 +28,9 @@ func TestImportsAreFew(t *testing.T) {
 		paths []string
 		of    []string // modules that these may import besides
 	}{
-		{[]string{".", "./stat", "./workertest", "./store"}, nil},
+		{[]string{".", "./stat", "./workertest", "./publisher", "./store"}, nil},
 		{[]string{"./store/memcachedstore"}, []string{"github.com/bradfitz/gomemcache/"}},
+		{[]string{"./store/redisstore"}, []string{"github.com/redis/rueidis", "golang.org/x/sys/"}},
 	} {
 		for _, path := range list(append([]string{"-deps", "-f", form}, packages.paths...)...) {
 			inside, ours := strings.CutPrefix(path, module+"/")

@@ -281,3 +281,17 @@ func TestRetryAcrossWorkers(t *testing.T) {
 	c.receives("one")
 	c.receives("two")
 }
+
+// A worker without clients has no use for functions about clients.
+func TestNoClients(t *testing.T) {
+	t.Parallel()
+	cfg := worker.Config{Gateways: []string{"127.0.0.1:1"}, NoClients: true}
+	start := worker.Handler{Start: func(context.Context, *worker.Worker) error { return nil }}
+	if _, err := worker.New(cfg, start); err != nil {
+		t.Error(err)
+	}
+	_, err := worker.New(cfg, onMessage(func(worker.Call, worker.Message) {}))
+	if e, ok := errors.AsType[*worker.ConfigError](err); !ok || e.Field != "NoClients" {
+		t.Errorf("%v", err)
+	}
+}

@@ -142,7 +142,7 @@ func (s *session) commit() {
 }
 
 // runs reports whether the call is running. Called with mu.
-func (s *session) runs(c Call) bool { return s.running && s.calls == c.n }
+func (s *session) runs(c Call) bool { return s.running != idle && s.calls == c.n }
 
 // failCall makes the running call fail when it returns. Called with mu.
 func (s *session) failCall(err error) { s.failed.CompareAndSwap(nil, &err) }
@@ -163,4 +163,14 @@ func (s *session) noteLateUse() {
 		w.log.Error("effect ignored: its call has ended; use the Worker after a handler has returned",
 			"client", s.id().String(), "not-logged", more, "stack", string(debug.Stack()))
 	}
+}
+
+// early makes frames of the running call a UNIT that acknowledges nothing, so that a gateway which
+// takes part in narrow sends keeps them in order with the client's other units.
+func early(s *session, frames []byte) []byte {
+	if !s.link.narrows || len(frames) == 0 {
+		return frames
+	}
+	f := link.Frame{Type: link.Unit, Flags: link.FlagEarly, Slot: s.id().slot(), Token: s.token}
+	return append(link.AppendHeader(nil, &f, len(frames)), frames...)
 }

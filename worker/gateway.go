@@ -155,7 +155,11 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if err := g.claimAddress(ctx); err != nil {
 		return nil, err
 	}
-	conn, hello, err := g.handshake(ctx, link.RoleWorker, loop)
+	role := link.RoleWorker
+	if g.w.cfg.NoClients {
+		role = link.RolePublisher
+	}
+	conn, hello, err := g.handshake(ctx, role, loop)
 	if err != nil {
 		return nil, err
 	}

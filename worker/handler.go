@@ -62,6 +62,12 @@ type Handler struct {
 	Stop func(ctx context.Context, w *Worker)
 }
 
+// servesClients reports whether the handler has a function for clients.
+func (h *Handler) servesClients() bool {
+	return h.Authenticate != nil || h.Connect != nil || h.Adopt != nil || h.Message != nil || h.Close != nil ||
+		h.Error != nil
+}
+
 // Middleware wraps a handler: it returns a copy of h in which some functions are replaced by
 // functions that call those of h. A function of h may be nil.
 type Middleware func(h Handler) Handler

@@ -22,6 +22,7 @@ type gwLink struct {
 	gateway   uint32
 	addr      string // address at which other gateways reach the gateway
 	epoch     uint64 // of the gateway; it changes with each start
+	narrows   bool   // the gateway takes part in narrow sends
 	loop      uint8
 	loops     uint16
 	maxFrame  int
@@ -64,7 +65,8 @@ const (
 
 func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
-		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
+		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch,
+		narrows: hello.Narrows, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
@@ -107,6 +109,7 @@ func (l *gwLink) end(err error) {
 	l.work.Broadcast()
 	l.space.Broadcast()
 	l.mu.Unlock()
+	l.w.narrow.lost(l)
 	l.w.routes.remove(l)
 	_ = l.conn.Close()
 	for _, q := range questions {

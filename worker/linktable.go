@@ -13,8 +13,11 @@ import (
 
 // routes are the links to the known gateways. Readers load an immutable table and take no lock.
 type routes struct {
+	lists bool                             // static: the gateways are told of each other
 	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
+	// added and removed are called before a gateway is in the table, and after it was removed. Static.
+	added, removed func(gateway uint32)
 }
 
 // route is the address and the links of one gateway.
@@ -23,7 +26,12 @@ type route struct {
 	loops []*gwLink // by loop; nil if the link is down
 }
 
-func (r *routes) init() { r.table.Store(&map[uint32]route{}) }
+// init makes an empty table. A worker lists the gateways to each of them. A publisher does not: it
+// may reach them at addresses that are good for itself only.
+func (r *routes) init(lists bool, added, removed func(gateway uint32)) {
+	r.lists, r.added, r.removed = lists, added, removed
+	r.table.Store(&map[uint32]route{})
+}
 
 // link returns the link to a gateway's loop, or nil if it is down.
 func (r *routes) link(gateway uint32, loop uint8) *gwLink {
@@ -76,6 +84,7 @@ func (r *routes) all() (links []*gwLink) {
 
 // set adds a link to the table.
 func (r *routes) set(l *gwLink) {
+	r.added(l.gateway)
 	r.change(func(t map[uint32]route) {
 		to := t[l.gateway]
 		loops := make([]*gwLink, l.loops)
@@ -120,6 +129,7 @@ func withPort(addr string, port uint16) string {
 // forget removes a gateway that has restarted with another id, or has ended.
 func (r *routes) forget(gateway uint32) {
 	r.change(func(t map[uint32]route) { delete(t, gateway) }, nil)
+	r.removed(gateway)
 }
 
 // change replaces the table. If the gateways or their addresses have changed, it sends the list of
@@ -132,7 +142,7 @@ func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	f(t)
 	defer r.table.Store(&t) // last, so that no handler sends to a gateway before the others know of it
 	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
-	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
+	if !r.lists || !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
 		return // a single gateway needs no list
 	}
 	list := link.Frame{Type: link.Peers, Payload: peers(t)}

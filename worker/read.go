@@ -169,6 +169,11 @@ func (l *gwLink) frame(f *link.Frame, it *item) (*session, error) {
 	case link.Reply:
 		l.handleReply(f)
 		return nil, nil
+	case link.Permit:
+		l.w.narrow.permitted(l, f)
+		return nil, nil
+	case link.Forget:
+		return nil, l.w.narrow.forgets(l, f)
 	case link.Authenticate:
 		return nil, authenticate(l, f)
 	case link.Ping:
@@ -205,6 +210,9 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	a := c.Attachment()
 	if !c.End() || a.Cause == link.CauseConnect && !isNew {
 		return nil, badPayload(f)
+	}
+	if l.w.cfg.NoClients {
+		return nil, fmt.Errorf("%w: a client for a publisher", link.ErrFrame)
 	}
 	if f.Slot >= link.MaxSlots {
 		return nil, fmt.Errorf("%w: slot %d: must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)

@@ -65,7 +65,7 @@ func (s *session) record(it *item, led bool) {
 	if led {
 		s.link.in.record.Add(id, it.code)
 	} else {
-		s.link.shard.Add(id, s.began, it.code)
+		s.link.shard.Add(id, s.unit.began, it.code)
 	}
 }
 

@@ -34,7 +34,7 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err != nil {
 		return err
 	}
-	return w.sendToAll(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
+	return w.sendTo(ctx, &t, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
 }
 
 // DeleteGroup removes all members from a group, at all gateways. It returns when the command is
@@ -43,17 +43,24 @@ func (w *Worker) DeleteGroup(ctx context.Context, group string) error {
 	if err := checkKey(group); err != nil {
 		return err
 	}
-	return w.sendToAll(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
+	t := Group(group)
+	return w.sendTo(ctx, &t, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
 }
 
-// sendToAll sends a command to each loop of each gateway, on the loop's own link, so that it keeps
-// its order with other commands to that loop.
-func (w *Worker) sendToAll(ctx context.Context, f *link.Frame, head, body []byte) error {
+// sendTo sends a command to each loop of each gateway that it is for, on the loop's own link, so
+// that it keeps its order with other commands to that loop.
+func (w *Worker) sendTo(ctx context.Context, t *Target, f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
-	reached := false
-	for _, to := range *w.routes.table.Load() {
+	only, narrowed := w.narrow.recipients(t)
+	reached := narrowed && len(only) == 0
+	for id, to := range *w.routes.table.Load() {
+		if narrowed {
+			if _, holds := slices.BinarySearch(only, id); !holds {
+				continue
+			}
+		}
 		if sendToGateway(ctx, to, f, head, body) {
 			reached = true
 		} else if err := ctx.Err(); err != nil {

@@ -41,6 +41,7 @@ type Worker struct {
 
 	addresses addresses
 	routes    routes
+	narrow    narrowing
 	claims    claims
 	readiness readiness
 	exec      *executor.Executor[item] // runs the calls
@@ -70,6 +71,9 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
+	if cfg.NoClients && h.servesClients() {
+		return nil, &ConfigError{"NoClients", errors.New("the Handler may have Start and Stop only")}
+	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, handler: h,
 		late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool),
@@ -77,7 +81,8 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	}
 	w.life, w.cancelLife = context.WithCancelCause(context.Background())
 	w.unanswered.Store(int32(len(cfg.Gateways)))
-	w.routes.init()
+	w.narrow.init(w)
+	w.routes.init(!cfg.NoClients, w.narrow.add, w.narrow.forget)
 	w.claims.init(&w.routes)
 	w.addresses.init(w)
 	w.readiness.init(w.addresses.list(), cfg.Discover != nil, func(missing []string) {
@@ -109,8 +114,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.cancelLife(nil)
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	watched := make(chan struct{})
-	go func() { w.exec.Watch(watching); close(watched) }()
+	var watched sync.WaitGroup
+	watched.Go(func() { w.exec.Watch(watching) })
+	watched.Go(func() { w.narrow.run(watching) })
 	reporting, endReports := context.WithCancel(context.WithoutCancel(ctx))
 	reported := make(chan struct{})
 	go func() { w.reporter.run(reporting); close(reported) }()
@@ -121,7 +127,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.drain(deadline, func() { endReports(); <-reported })
 	err := w.finish(&dialling, deadline)
 	end()
-	<-watched
+	watched.Wait()
 	w.stop(context.WithoutCancel(ctx))
 	return err
 }
@@ -169,6 +175,9 @@ func (w *Worker) drain(deadline time.Time, last func()) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	links := w.routes.all()
+	if w.cfg.NoClients {
+		links = nil // there is nothing to give back
+	}
 	for _, l := range links {
 		l.startDrain()
 	}
@@ -208,6 +217,11 @@ type Stats struct {
 	Reports         uint64 // reports about calls that a gateway has kept
 	ReportsLost     uint64 // reports about calls that were given up
 	ReportsWaiting  int    // reports about calls that no gateway has kept yet
+	// SendsNarrowed are messages of Publish to groups or uids that left out gateways, and
+	// GatewaysSpared the gateways left out. SendsWidened are those that went to all gateways although
+	// there is a directory, because it had not yet said which ones hold the group or uid.
+	SendsNarrowed, GatewaysSpared, SendsWidened uint64
+
 	GatewaysGivenUp uint64 // addresses that Config.Discover does not list any more and where no gateway answers
 	Gateways        int    // addresses where the worker keeps links, those that do not answer included
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
@@ -237,6 +251,7 @@ func (w *Worker) Stats() Stats {
 		ReportsWaiting: int(w.reporter.behind.Load()),
 		Blocked:        calls.Blocked, Waiting: calls.Waiting,
 	}
+	s.SendsNarrowed, s.GatewaysSpared, s.SendsWidened = w.narrow.stats()
 	s.Gateways, s.GatewaysGivenUp = w.addresses.stats()
 	for _, l := range w.routes.all() {
 		s.Links++

@@ -40,6 +40,7 @@ var loopFigures = []figure{
 	{"WorkersDraining", "sluice_loop_workers_draining",
 		"Workers that drain and still have a link to the event loop."},
 	{"Links", "sluice_links", "Links to workers."},
+	{"PublisherLinks", "sluice_publisher_links", "Links of publishers."},
 	{"WorkersBehind", "sluice_workers_behind_total",
 		"Times that a worker got no more clients because it had not acknowledged those that had gone."},
 	{"ClientsMoved", "sluice_clients_moved_total",

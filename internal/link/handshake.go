@@ -29,6 +29,7 @@ type Role uint8
 // The roles of SPEC.md.
 const (
 	RoleWorker    Role = 1
+	RolePublisher Role = 2 // sends commands, and gets no clients
 	RoleProbe     Role = 3
 	RoleSuccessor Role = 4
 	RolePeer      Role = 5 // another gateway
@@ -342,7 +343,7 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	h.Loop, h.Weight, h.Window = c.U16(), c.U16(), c.U32()
 	copy(h.ID[:], c.Take(len(h.ID)))
 	h.Name, h.Build = string(c.Bytes()), string(c.Bytes())
-	if !c.End() || h.Role != RoleWorker && (h.Role < RoleProbe || h.Role > RolePeer) {
+	if !c.End() || h.Role < RoleWorker || h.Role > RolePeer {
 		return h, ErrHello
 	}
 	return h, nil

@@ -490,7 +490,7 @@ func (w *world) fail(i int, l *nodeLoop) {
 			w.restart(i)
 		}
 	case 9:
-		w.now += time.Duration(w.random(int(SetTime)))
+		w.now += time.Duration(w.rng.Int64N(int64(SetTime)))
 	default:
 		w.up = true
 	}

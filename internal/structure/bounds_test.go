@@ -35,10 +35,12 @@ var bounded = []string{
 	"internal/stats/intake",
 	"internal/stats/keep",
 	"worker",
+	"worker/publisher",
 	"worker/stat",
 	"worker/store",
 	"worker/store/internal/remote",
 	"worker/store/memcachedstore",
+	"worker/store/redisstore",
 }
 
 // Each field or package variable that may grow names in a comment on its line the row of

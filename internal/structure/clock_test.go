@@ -31,11 +31,9 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 
 		"internal/directory/memory.go": {"UnixMicro"}, // epochs grow from one run to the next
 
-		"internal/directory/redisdir/redisdir.go": {"UnixMicro"}, // numbers grow from one client to the next
-
-		"internal/cli/stat.go": {"Local"}, // a time that is printed
-
-		"internal/link/question.go": {"UnixMilli", "UnixMilli"}, // when an identity expires
+		"internal/cli/stat.go":                    {"Local"},                  // a time that is printed
+		"internal/directory/redisdir/redisdir.go": {"UnixMicro"},              // numbers grow from one client to the next
+		"internal/link/question.go":               {"UnixMilli", "UnixMilli"}, // when an identity expires
 
 		"internal/stats/keep/commit.go": {"UnixMilli"}, // what is kept outlives a process
 

@@ -8,11 +8,11 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	contract.Test(t, func(t testing.TB) store.Store {
+	contract.Test(t, func(t testing.TB) []store.Store {
 		m, err := store.NewMemory(store.MemoryConfig{TTL: contract.Most})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m
+		return []store.Store{m}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"strconv"
+	"time"
 
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/store"
@@ -43,4 +45,26 @@ func ExampleOnce() {
 		log.Fatal(err)
 	}
 	// Output:
+}
+
+// A value is changed as one step, whoever else changes it; the same code works with each driver.
+func ExampleUpdate() {
+	ctx := context.Background()
+	var scores store.Store
+	scores, err := store.NewMemory(store.MemoryConfig{MaxBytes: 2 << 20}) // or redisstore.New, memcachedstore.New
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, points := range []int{300, 100, 500} {
+		err := store.Update(ctx, scores, "best/ada", 24*time.Hour, func(old []byte) ([]byte, error) {
+			best, _ := strconv.Atoi(string(old)) // no value counts as 0
+			return strconv.AppendInt(nil, int64(max(best, points)), 10), nil
+		})
+		if err != nil {
+			log.Fatal(err) // ErrUnavailable: a handler returns worker.Retry(err)
+		}
+	}
+	best, _, err := scores.Get(ctx, "best/ada")
+	fmt.Printf("%s %v\n", best, err)
+	// Output: 500 <nil>
 }

@@ -79,7 +79,7 @@ const (
 	// MaxKeys is how many keys one call of GetMany, SetMany or Delete may have.
 	MaxKeys = 1000
 	// MaxCount is the largest number of a counter: the Lua of Redis has 53 bits for integers.
-	MaxCount = 1 << 53
+	MaxCount = 1<<53 - 1
 )
 
 var (
@@ -97,6 +97,8 @@ var (
 	ErrConflict = errors.New("store: key is changed all the time")
 	// ErrFull is returned for a value for which the server has no room and does not make any.
 	ErrFull = errors.New("store: server is full")
+	// ErrForeign is returned for a key of Redis that another program has written.
+	ErrForeign = errors.New("store: value was not written by this package")
 	// ErrUnavailable is returned if the server does not answer in time, cannot be reached or does
 	// not work; the error says why. After three such errors in a row the driver returns it at once,
 	// and asks the server again, once, after a pause of 100 ms, which doubles up to 2 s.

@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
+	"github.com/seed-7410fe32/sluice/internal/stats"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -61,6 +62,7 @@ type Gateway struct {
 	question uint32                                        // guarded by mu: number of the last such question
 
 	invocations sync.WaitGroup // running calls of onInvoke
+	calls       calls
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -79,18 +81,28 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
 	}
-	g.config.Gateways = []string{"memory"}
-	g.config.Dial = func(context.Context, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		go g.accept(far)
-		return near, nil
+	g.calls.sums = make(map[string]*stats.Row)
+	if g.config.OnStats == nil {
+		g.config.OnStats = g.calls.take
 	}
+	g.config.Gateways = []string{memory}
+	g.config.Dial = g.dial
 	g.startWorker(h)
 	tb.Cleanup(func() {
 		g.stop()
 		g.invocations.Wait()
 	})
 	return g
+}
+
+// memory is the address of a gateway.
+const memory = "memory"
+
+// dial connects to the gateway.
+func (g *Gateway) dial(context.Context, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	go g.accept(far)
+	return near, nil
 }
 
 func (g *Gateway) startWorker(h worker.Handler) {
@@ -167,6 +179,21 @@ func (g *Gateway) RestartWorker(newHandler func() worker.Handler) {
 	g.startWorker(newHandler())
 }
 
+// ExpectCalls waits until the statistics have that many calls of an interface since the beginning
+// of the test, such as "message" or a name that a handler has given with Call.Interface. It fails
+// the test if there are more, or if not as many of them have failed. Figures are up to a second
+// late.
+func (g *Gateway) ExpectCalls(name string, calls, failed int) {
+	g.tb.Helper()
+	count, bad := g.calls.of(name)
+	for end := time.Now().Add(Timeout); count < calls && time.Now().Before(end); count, bad = g.calls.of(name) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if count != calls || bad != failed {
+		g.tb.Fatalf("workertest: %d calls of %q, of which %d have failed: want %d and %d", count, name, bad, calls, failed)
+	}
+}
+
 // gatewayID is the id of the gateway in memory.
 const gatewayID = 1
 
@@ -175,9 +202,7 @@ const listenerURL = "memory://"
 
 // accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
-	var id [16]byte
-	_, err := link.Accept(conn, g.config.Key, func(h link.WorkerHello) (link.GatewayHello, error) {
-		id = h.ID
+	hello, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
 		return link.GatewayHello{
 			ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest", Invokes: true,
 		}, nil
@@ -187,15 +212,19 @@ func (g *Gateway) accept(conn net.Conn) {
 		return
 	}
 	w := newWire(conn)
+	if hello.Role == link.RolePublisher {
+		w.read(g.frame)
+		return
+	}
 	g.mu.Lock()
 	cause := link.CauseLinkLost
 	switch {
 	case g.drained:
 		cause = link.CauseDrained
-	case id != g.last:
+	case hello.ID != g.last:
 		cause = link.CauseDied
 	}
-	g.last, g.drained = id, false
+	g.last, g.drained = hello.ID, false
 	g.link = w
 	g.linked.Broadcast()
 	for _, c := range g.sessions {

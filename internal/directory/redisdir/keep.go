@@ -20,9 +20,6 @@ import (
 const (
 	// interval is how often the keeper looks whether Redis answers, and which data it has.
 	interval = time.Second
-	// sentinelInterval is how often Sentinels are asked which server is the primary, besides their own
-	// notices.
-	sentinelInterval = 5 * time.Second
 	// firstPause and lastPause are how long the keeper waits after attempts that failed.
 	firstPause, lastPause = 50 * time.Millisecond, 2 * time.Second
 	// attempts is after how many attempts that failed the keeper opens a new client: its addresses are
@@ -125,7 +122,7 @@ func (s *server) generation(ctx context.Context, client rueidis.Client, renewed 
 	for addr, node := range client.Nodes() {
 		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
 		switch id := field(info, "master_replid"); {
-		case err != nil && s.target.cluster:
+		case err != nil && s.target.Cluster:
 			// A node that is down has a replica, or its slots are not served.
 		case err != nil:
 			return "", fmt.Errorf("%s: %w", addr, err)
@@ -135,7 +132,7 @@ func (s *server) generation(ctx context.Context, client rueidis.Client, renewed 
 		}
 	}
 	if servers == 0 {
-		return "", fmt.Errorf("none of %v is a primary", s.target.hosts)
+		return "", fmt.Errorf("none of %v is a primary", s.target.Hosts)
 	}
 	slices.Sort(texts)
 	sum := sha256.Sum256([]byte(strings.Join(texts, " ")))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
+	"github.com/seed-7410fe32/sluice/internal/redisurl"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -41,9 +42,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-func (c *Config) check() (target, error) {
+func (c *Config) check() (redisurl.Target, error) {
 	if field, err := valid.Numbers(c); err != nil {
-		return target{}, fmt.Errorf("redisdir: Config.%s: %w", field, err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: Config.%s: %w", field, err)
 	}
 	if c.Prefix == "" {
 		c.Prefix = "sluice"
@@ -60,12 +61,12 @@ func (c *Config) check() (target, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	t, err := parse(c.URL)
+	t, err := redisurl.Parse(c.URL)
 	if err != nil {
-		return target{}, fmt.Errorf("redisdir: Config.URL: %w", err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: Config.URL: %w", err)
 	}
 	if _, err := c.option(t); err != nil {
-		return target{}, fmt.Errorf("redisdir: %w", err)
+		return redisurl.Target{}, fmt.Errorf("redisdir: %w", err)
 	}
 	return t, nil
 }

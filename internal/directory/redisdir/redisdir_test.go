@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/redistest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { leaktest.Main(m, redistest.AwaitClients) }
 
 // connect opens a client, which is closed at the end of the test.
 func connect(t *testing.T, cfg redisdir.Config) *redisdir.Directory {

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
+	"github.com/seed-7410fe32/sluice/internal/redisurl"
 )
 
 // server is the Redis of a Directory. Its keeper is a goroutine that connects, and looks whether it
@@ -18,7 +19,7 @@ import (
 type server struct {
 	// Static after newServer.
 	cfg    Config
-	target target
+	target redisurl.Target
 	marks  []string // keys of the generation
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -35,9 +36,9 @@ type server struct {
 	changed chan struct{} // closed at the next change of state
 }
 
-func newServer(cfg Config, t target) *server {
+func newServer(cfg Config, t redisurl.Target) *server {
 	s := &server{
-		cfg: cfg, target: t, marks: marks(cfg.Prefix, t.cluster), failed: make(chan struct{}, 1),
+		cfg: cfg, target: t, marks: marks(cfg.Prefix, t.Cluster), failed: make(chan struct{}, 1),
 		changed: make(chan struct{}), state: directory.State{Since: time.Now()},
 		why: errors.New("no answer yet"),
 	}

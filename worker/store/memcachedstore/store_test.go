@@ -42,7 +42,12 @@ func TestContract(t *testing.T) {
 			for range n {
 				servers = append(servers, memcachedtest.Start(t))
 			}
-			contract.Test(t, func(t testing.TB) store.Store { return open(t, Config{TTL: contract.Most}, servers...) })
+			contract.Test(t, func(t testing.TB) (stores []store.Store) {
+				for range 3 {
+					stores = append(stores, open(t, Config{TTL: contract.Most}, servers...))
+				}
+				return stores
+			})
 		})
 	}
 }

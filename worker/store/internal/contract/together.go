@@ -28,9 +28,9 @@ func add(ctx context.Context, s store.Store, key string) error {
 }
 
 // update lets 100 goroutines change one value.
-func update(t *testing.T, s store.Store) {
+func update(t *testing.T, stores []store.Store) {
 	const goroutines, rounds = 100, 5
-	key := t.Name()
+	s, key := stores[0], t.Name()
 	errNo := errors.New("no")
 	if err := store.Update(t.Context(), s, key, 0, func(old []byte) ([]byte, error) {
 		if old != nil {
@@ -46,10 +46,10 @@ func update(t *testing.T, s store.Store) {
 	want(t, s, key, "-")
 
 	var wg sync.WaitGroup
-	for range goroutines {
+	for g := range goroutines {
 		wg.Go(func() {
 			for range rounds {
-				if err := add(t.Context(), s, key); err != nil {
+				if err := add(t.Context(), stores[g%len(stores)], key); err != nil {
 					t.Error(err)
 				}
 			}
@@ -62,14 +62,14 @@ func update(t *testing.T, s store.Store) {
 }
 
 // increments lets 100 goroutines count, without a loop.
-func increments(t *testing.T, s store.Store) {
+func increments(t *testing.T, stores []store.Store) {
 	const goroutines, rounds = 100, 20
 	sums := make([]atomic.Bool, goroutines*rounds+1)
 	var wg sync.WaitGroup
-	for range goroutines {
+	for g := range goroutines {
 		wg.Go(func() {
 			for range rounds {
-				n, err := s.Increment(t.Context(), t.Name(), 1, 0)
+				n, err := stores[g%len(stores)].Increment(t.Context(), t.Name(), 1, 0)
 				if err != nil || n == 0 || n >= uint64(len(sums)) || sums[n].Swap(true) {
 					t.Errorf("%d, %v; want a number that nobody has", n, err)
 					return
@@ -78,18 +78,17 @@ func increments(t *testing.T, s store.Store) {
 		})
 	}
 	wg.Wait()
-	want(t, s, t.Name(), fmt.Sprint(goroutines*rounds))
+	want(t, stores[0], t.Name(), fmt.Sprint(goroutines*rounds))
 }
 
-// history lets several goroutines append to one list. Each is a worker that shares nothing with the
-// others but the store.
-func history(t *testing.T, s store.Store) {
+// history lets several goroutines append to one list.
+func history(t *testing.T, stores []store.Store) {
 	const workers, rounds = 8, 25
 	key := t.Name()
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			h := store.History{Store: s, Keep: 1000, TTL: time.Minute}
+			h := store.History{Store: stores[w%len(stores)], Keep: 1000, TTL: time.Minute}
 			for i := range rounds {
 				if err := h.Append(t.Context(), key, fmt.Appendf(nil, "%d/%d", w, i)); err != nil {
 					t.Error(err)
@@ -98,6 +97,7 @@ func history(t *testing.T, s store.Store) {
 		})
 	}
 	wg.Wait()
+	s := stores[0]
 	h := store.History{Store: s, Keep: 3}
 	items, err := h.Items(t.Context(), key)
 	if err != nil || len(items) != workers*rounds {
@@ -122,14 +122,14 @@ func history(t *testing.T, s store.Store) {
 }
 
 // once lets several workers make one effect.
-func once(t *testing.T, s store.Store) {
+func once(t *testing.T, stores []store.Store) {
 	const workers = 20
 	key := t.Name()
 	var effects, made atomic.Int64
 	var wg sync.WaitGroup
-	for range workers {
+	for w := range workers {
 		wg.Go(func() {
-			done, err := store.Once(t.Context(), s, key, func() error {
+			done, err := store.Once(t.Context(), stores[w%len(stores)], key, func() error {
 				if effects.Add(1) < 3 {
 					return errors.New("the bank is closed")
 				}

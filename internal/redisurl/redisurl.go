@@ -1,46 +1,55 @@
-package redisdir
+// Package redisurl reads the URLs of servers of Redis and Valkey:
+//
+//	redis://USER:PASSWORD@HOST:PORT/DATABASE
+//	redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME/DATABASE
+//	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
+//
+// With rediss instead of redis connections have TLS. Hosts are needed, and the NAME of the primary
+// that Sentinels watch. The Sentinels themselves get
+// ?sentinel_user=USER&sentinel_password=PASSWORD.
+package redisurl
 
 import (
+	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// target is what a URL says.
-type target struct {
-	hosts          []string // host:port; bound: none, those of the URL
-	user, password string
-	master         string // name of the primary, for Sentinel
-	db             int
-	tls, cluster   bool
+// Target is what a URL says.
+type Target struct {
+	Hosts          []string // host:port; bound: none, those of the URL
+	User, Password string
+	Master         string // name of the primary, for Sentinel
+	DB             int
+	TLS, Cluster   bool
 	// For the Sentinels themselves.
-	sentinelUser, sentinelPassword string
+	SentinelUser, SentinelPassword string
 }
 
-// parse reads a URL. Its errors do not show the password.
-func parse(text string) (t target, err error) {
+// Parse reads a URL. Its errors do not show the password.
+func Parse(text string) (t Target, err error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	protocol, form, _ := strings.Cut(scheme, "+")
 	sentinel := form == "sentinel"
-	t.tls, t.cluster = protocol == "rediss", form == "cluster"
+	t.TLS, t.Cluster = protocol == "rediss", form == "cluster"
 	if protocol != "redis" && protocol != "rediss" || form == "" == strings.Contains(scheme, "+") ||
-		form != "" && !sentinel && !t.cluster {
+		form != "" && !sentinel && !t.Cluster {
 		return t, fmt.Errorf("scheme %q: must be redis, redis+sentinel or redis+cluster, or rediss, ... for TLS", scheme)
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		if t.user, t.password, err = userinfo(authority[:at]); err != nil {
+		if t.User, t.Password, err = userinfo(authority[:at]); err != nil {
 			return t, err
 		}
 		authority = authority[at+1:]
@@ -54,30 +63,30 @@ func parse(text string) (t target, err error) {
 		if err != nil {
 			return t, err
 		}
-		t.hosts = append(t.hosts, addr)
+		t.Hosts = append(t.Hosts, addr)
 	}
-	if len(t.hosts) > 1 && !sentinel && !t.cluster {
-		return t, fmt.Errorf("%d hosts: only %s+sentinel and %[2]s+cluster have several", len(t.hosts), scheme)
+	if len(t.Hosts) > 1 && !sentinel && !t.Cluster {
+		return t, fmt.Errorf("%d hosts: only %s+sentinel and %[2]s+cluster have several", len(t.Hosts), scheme)
 	}
 	if sentinel {
-		t.master, path, _ = strings.Cut(path, "/")
-		if t.master == "" {
+		t.Master, path, _ = strings.Cut(path, "/")
+		if t.Master == "" {
 			return t, errors.New("the path must begin with the name of the primary: redis+sentinel://HOST,HOST/NAME")
 		}
 	}
 	if path != "" {
-		if t.db, err = strconv.Atoi(path); err != nil || t.db < 0 {
+		if t.DB, err = strconv.Atoi(path); err != nil || t.DB < 0 {
 			return t, fmt.Errorf("database %q: must be a number", path)
 		}
 	}
-	if t.cluster && t.db != 0 {
+	if t.Cluster && t.DB != 0 {
 		return t, errors.New("a Cluster has only database 0")
 	}
 	return t, t.options(query, sentinel)
 }
 
 // options reads the part after the question mark.
-func (t *target) options(query string, sentinel bool) error {
+func (t *Target) options(query string, sentinel bool) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return errors.New("the part after the ? is no query")
@@ -85,9 +94,9 @@ func (t *target) options(query string, sentinel bool) error {
 	for name := range values {
 		switch {
 		case sentinel && name == "sentinel_user":
-			t.sentinelUser = values.Get(name)
+			t.SentinelUser = values.Get(name)
 		case sentinel && name == "sentinel_password":
-			t.sentinelPassword = values.Get(name)
+			t.SentinelPassword = values.Get(name)
 		default:
 			return fmt.Errorf("option %q is unknown", name)
 		}
@@ -119,42 +128,30 @@ func address(host, port string) (string, error) {
 	return host, valid.HostPort(host)
 }
 
-// option returns the options of a client. It reads the files anew.
-func (c *Config) option(t target) (rueidis.ClientOption, error) {
-	password := t.password
-	if c.PasswordFile != "" {
-		text, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return rueidis.ClientOption{}, err
-		}
-		password = strings.TrimRight(string(text), "\r\n")
-	}
+// sentinelInterval is how often Sentinels are asked which server is the primary, besides their own
+// notices.
+const sentinelInterval = 5 * time.Second
+
+// Option returns the options of a client. timeout is how long a connection may take, and how long
+// an answer. certificates is for a target with TLS, and nil for those of the system.
+func (t Target) Option(timeout time.Duration, certificates *tls.Config) rueidis.ClientOption {
 	o := rueidis.ClientOption{
-		InitAddress: t.hosts, Username: t.user, Password: password, SelectDB: t.db, ClientName: "sluice",
-		ShuffleInit: true, DisableRetry: true, DisableCache: true, ForceSingleClient: !t.cluster && t.master == "",
-		ConnWriteTimeout: c.Timeout,
+		InitAddress: t.Hosts, Username: t.User, Password: t.Password, SelectDB: t.DB, ClientName: "sluice",
+		ShuffleInit: true, ForceSingleClient: !t.Cluster && t.Master == "",
+		DisableRetry: true, DisableCache: true, // callers retry as they need, and nothing is cached here
+		ConnWriteTimeout: timeout,
 		// A connection takes thousands of calls at once. Its buffers are per process.
 		PipelineMultiplex: -1, ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
 	}
-	o.Dialer.Timeout = c.Timeout
-	if t.tls {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		if c.CAFile != "" {
-			text, err := os.ReadFile(c.CAFile)
-			if err != nil {
-				return rueidis.ClientOption{}, err
-			}
-			o.TLSConfig.RootCAs = x509.NewCertPool()
-			if !o.TLSConfig.RootCAs.AppendCertsFromPEM(text) {
-				return rueidis.ClientOption{}, fmt.Errorf("%s: no certificate in it", c.CAFile)
-			}
-		}
+	o.Dialer.Timeout = timeout
+	if t.TLS {
+		o.TLSConfig = cmp.Or(certificates, &tls.Config{MinVersion: tls.VersionTLS12}).Clone()
 	}
-	if t.master != "" {
+	if t.Master != "" {
 		o.Sentinel = rueidis.SentinelOption{
-			MasterSet: t.master, Username: t.sentinelUser, Password: t.sentinelPassword, ClientName: "sluice",
+			MasterSet: t.Master, Username: t.SentinelUser, Password: t.SentinelPassword, ClientName: "sluice",
 			TLSConfig: o.TLSConfig, Dialer: o.Dialer, TopologyRefreshInterval: sentinelInterval,
 		}
 	}
-	return o, nil
+	return o
 }
