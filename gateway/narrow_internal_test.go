@@ -3,9 +3,12 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/narrow"
@@ -120,5 +123,91 @@ func BenchmarkRelayToGroup(b *testing.B) {
 				b.ReportMetric(float64(bytes), "wire-B/op")
 			})
 		}
+	}
+}
+
+// The first unit of a client that has connected with a uid waits until the uid is visible, and then
+// until the groups that it joins are.
+func TestAUnitWaitsForTheUIDAndItsGroups(t *testing.T) {
+	t.Parallel()
+	x := newNarrowGate(t)
+	l := x.loop
+	x.narrows() // not in doubt any more
+	s := &session{lis: x.lis}
+	client := x.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 10, MaxOutput: 1 << 10})
+	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
+	worker := x.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+	x.sim.Turn(0)
+	l.members.Bind(&s.member, "u", 1)
+	l.narrow.opened(s)
+	effects := link.Append(nil, &link.Frame{Type: link.Join, Slot: s.delivery.Slot, Token: s.token(), Payload: []byte("g")})
+	effects = link.Append(effects, &link.Frame{Type: link.Send, Slot: s.delivery.Slot, Token: s.token(), Payload: []byte("hi")})
+	worker.Send(link.Append(nil, &link.Frame{Type: link.Unit, Slot: s.delivery.Slot, Token: s.token(), Payload: effects}))
+	for worker.Read(1 << 20) {
+	}
+	for _, waitsFor := range []string{"the uid", "the group"} {
+		if x.sim.Turn(0); l.members.HasGroup("g") || len(client.Take()) > 0 || l.narrow.parking.bytes == 0 {
+			t.Fatalf("the unit does not wait for %s", waitsFor)
+		}
+		x.narrows()
+		l.narrow.takeNotices()
+	}
+	x.sim.Turn(0)
+	if !l.members.HasGroup("g") || len(client.Take()) == 0 || s.delivery.Entry() != delivery.Admitted ||
+		l.narrow.parking.bytes != 0 || len(l.narrow.parking.of)+len(l.narrow.parking.client) > 0 {
+		t.Errorf("in the group: %v; %+v", l.members.HasGroup("g"), l.narrow.parking)
+	}
+}
+
+// A join that is lost with the outbox does not keep messages to its group wide for ever.
+func TestALostJoinIsNotAwaited(t *testing.T) {
+	t.Parallel()
+	l := narrowLoop(t, 2)
+	l.learnHolders("g", 1)
+	p := l.peers[2]
+	join := link.Frame{Type: link.Join, Payload: []byte("g")}
+	p.push(origin{}, &join)
+	l.narrow.relayed(p, &join)
+	l.learnHolders("g", 1)
+	widened := func() bool {
+		before := l.narrow.sender.WidenedJoining
+		l.relayToAll(origin{}, toGroup("g", 1))
+		return l.narrow.sender.WidenedJoining > before
+	}
+	if !widened() {
+		t.Error("a message overtakes a join")
+	}
+	p.giveUp()
+	if widened() {
+		t.Error("messages still wait for a join that is lost")
+	}
+}
+
+// narrowGate is a gateway with a directory that it calls when the test says so.
+type narrowGate struct {
+	gate
+	t    *testing.T
+	loop *loop
+}
+
+func newNarrowGate(t *testing.T) narrowGate {
+	t.Helper()
+	d, err := directory.NewMemory(directory.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	x := newGate(t, Config{ID: 1 << 20, Loops: 1, Directory: d, Logger: slog.New(slog.DiscardHandler)})
+	x.g.started, x.g.interest = time.Now(), newInterest(x.g, 1)
+	l := x.g.loops[0]
+	l.narrow = newNarrowing(l, x.g.interest)
+	return narrowGate{x, t, l}
+}
+
+// narrows makes the next call of the directory.
+func (x narrowGate) narrows() {
+	x.t.Helper()
+	if _, ok := x.g.interest.update(x.t.Context()); !ok {
+		x.t.Fatal("the directory has not answered")
 	}
 }

@@ -20,13 +20,14 @@ type parking struct {
 	bytes  int
 }
 
-// parked is a stream of frames whose first one waits for sets to become visible.
+// parked is a stream of frames that wait for sets to become visible, one after the other.
 type parked struct {
 	number uint64
 	token  uint64          // of the client whose units they are; 0: of none
 	in     *inLink         // what another gateway has sent; nil: not of such
 	ahead  []directory.Set // that later frames of it need; bound: joins that wait for the directory
-	sets   []directory.Set // that the first frame needs; bound: none, of one unit
+	sets   []directory.Set // that it waits for; bound: none, of one unit
+	first  bool            // they are those that the first frame needs
 	hidden int             // of them, not visible yet
 	frames []byte          // each with the serial of its link before it; bound: joins that wait for the directory
 }
@@ -77,11 +78,20 @@ func (x *narrowing) park(token uint64, in *inLink, sets []directory.Set) *parked
 	}
 	x.loop.stats.UnitsParked++
 	x.await(p, sets)
+	p.first = false
+	return p
+}
+
+// parkFrame begins a stream with a frame that needs sets, which the caller has held.
+func (x *narrowing) parkFrame(token uint64, in *inLink, sets []directory.Set, serial uint32, f *link.Frame) *parked {
+	p := x.park(token, in, sets)
+	p.first = true
+	x.add(p, serial, f)
 	return p
 }
 
 func (x *narrowing) await(p *parked, sets []directory.Set) {
-	p.sets, p.hidden = sets, len(sets)
+	p.sets, p.hidden, p.first = sets, len(sets), true
 	for _, set := range sets {
 		x.interest.await(set, narrow.Waiter{Loop: x.loop.index, Number: p.number})
 	}
@@ -107,8 +117,8 @@ func (x *narrowing) add(p *parked, serial uint32, f *link.Frame) {
 	}
 }
 
-// unit parks a unit if it has to wait. It reports false if the unit is to be applied now; then done
-// must be called for the sets that it returns.
+// unit parks a unit if it has to wait. It reports false if the unit is to be applied now; then the
+// caller releases the sets that it returns.
 func (x *narrowing) unit(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
 	if p := x.parking.client[f.Token]; p != nil {
 		x.add(p, k.serial, f)
@@ -120,7 +130,7 @@ func (x *narrowing) unit(k *workerLink, f *link.Frame) (waits bool, sets []direc
 	if sets = needs(nil, f.Payload); len(sets) == 0 || x.holdAll(sets) == 0 {
 		return false, sets
 	}
-	x.add(x.park(f.Token, nil, sets), k.serial, f)
+	x.parkFrame(f.Token, nil, sets, k.serial, f)
 	return true, nil
 }
 
@@ -131,7 +141,7 @@ func (x *narrowing) join(k *workerLink, f *link.Frame) (waits bool) {
 		return false
 	}
 	if sets := []directory.Set{set}; x.holdAll(sets) > 0 {
-		x.add(x.park(0, nil, sets), k.serial, f)
+		x.parkFrame(0, nil, sets, k.serial, f)
 		return true
 	}
 	x.interest.release(set) // it stays visible until all loops have done what they were passed
@@ -163,8 +173,7 @@ func (x *narrowing) arrived(k *inLink, f, inner *link.Frame) (waits bool) {
 		return false
 	}
 	if sets := []directory.Set{set}; x.holdAll(sets) > 0 {
-		k.parked = x.park(0, k, sets)
-		x.add(k.parked, k.serial, f)
+		k.parked = x.parkFrame(0, k, sets, k.serial, f)
 		return true
 	}
 	x.interest.release(set)
@@ -186,11 +195,11 @@ func (x *narrowing) visible(number uint64) {
 	if p.in != nil {
 		defer p.in.confirm()
 	}
-	for first := true; len(p.frames) > 0; first = false {
+	for ; len(p.frames) > 0; p.first = false {
 		serial := binary.BigEndian.Uint32(p.frames)
 		var f link.Frame
 		n, _ := link.Next(p.frames[4:], link.MaxFrame, &f) // written by add, so it is whole
-		if !first {
+		if !p.first {
 			if sets := x.needsOf(&f); len(sets) > 0 {
 				if x.holdAll(sets) > 0 {
 					x.releaseAll(held)

@@ -199,9 +199,7 @@ func (p *peer) confirmed(last uint64) error {
 	if err := p.out.confirm(last); err != nil {
 		return err
 	}
-	if x := p.loop.narrow; x != nil {
-		x.sender.Confirmed(p.id, last)
-	}
+	p.noteConfirmed()
 	p.pump()
 	if p.out.size() <= maxOutbox/2 {
 		p.release()
@@ -223,8 +221,8 @@ func (p *peer) connected(k *outLink, last uint64) error {
 		return err
 	}
 	p.link, p.lost = k, false
+	p.noteConfirmed()
 	if x := p.loop.narrow; x != nil {
-		x.sender.Confirmed(p.id, last)
 		x.sender.Revoke(p.id)
 		x.askPermit(p)
 	}
@@ -247,7 +245,16 @@ func (p *peer) disconnected(k *outLink) {
 // giveUp drops the outbox.
 func (p *peer) giveUp() {
 	p.loop.stats.CommandsDropped += p.out.drop()
+	p.noteConfirmed()
 	p.release()
+}
+
+// noteConfirmed tells the loop's sender that joins which are not in the outbox any more are
+// confirmed, or lost.
+func (p *peer) noteConfirmed() {
+	if x := p.loop.narrow; x != nil {
+		x.sender.Confirmed(p.id, p.out.first-1)
+	}
 }
 
 // release reads the links again that filled the outbox.
