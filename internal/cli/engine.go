@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -95,10 +97,26 @@ func (e *engineOptions) close() {
 }
 
 // use makes a gateway register in the directory, if there is one.
-func (e *engineOptions) use(cfg *gateway.Config) {
-	if e.open != nil {
-		cfg.Directory = e.open
+func (e *engineOptions) use(cfg *gateway.Config, log *slog.Logger) {
+	if e.open == nil {
+		return
 	}
+	cfg.Directory = e.open
+	if addr := cmp.Or(cfg.Advertise, cfg.WorkerAddr); isLoopback(addr) && !isLoopback(e.host()) {
+		log.Warn("only workers on this machine can connect to the address in the directory",
+			"addr", addr, "fix", "--inner and --advertise with an address that others can connect to")
+	}
+}
+
+// isLoopback reports whether the host of an address, or the first of several, is this machine.
+func isLoopback(addr string) bool {
+	addr, _, _ = strings.Cut(addr, ",")
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = strings.Trim(addr, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // host returns the hosts in the URL.

@@ -272,7 +272,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		cfg.OnStats = o.statistics.take
 		o.statistics.tell(o)
 	}
-	o.engine.use(&cfg)
+	o.engine.use(&cfg, o.log)
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
