@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -102,21 +101,20 @@ func (e *engineOptions) use(cfg *gateway.Config, log *slog.Logger) {
 		return
 	}
 	cfg.Directory = e.open
-	if addr := cmp.Or(cfg.Advertise, cfg.WorkerAddr); isLoopback(addr) && !isLoopback(e.host()) {
+	if addr := cmp.Or(cfg.Advertise, cfg.WorkerAddr); leadsHere(addr) && !leadsHere(e.host()) {
 		log.Warn("only workers on this machine can connect to the address in the directory",
 			"addr", addr, "fix", "--inner and --advertise with an address that others can connect to")
 	}
 }
 
-// isLoopback reports whether the host of an address, or the first of several, is this machine.
-func isLoopback(addr string) bool {
+// leadsHere reports whether the host of an address, or the first of several, is this machine.
+func leadsHere(addr string) bool {
 	addr, _, _ = strings.Cut(addr, ",")
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		host = strings.Trim(addr, "[]")
 	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return isLoopback(host)
 }
 
 // host returns the hosts in the URL.

@@ -3,7 +3,7 @@ package cli
 import "testing"
 
 // An address that only this machine can use is told apart from others.
-func TestIsLoopback(t *testing.T) {
+func TestLeadsHere(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{
 		"127.0.0.1:2300": true, "localhost:0": true, "[::1]:2300": true, "[::1]": true, "127.0.0.2": true,
@@ -11,7 +11,7 @@ func TestIsLoopback(t *testing.T) {
 		"10.0.0.1:2300":          false, "gateway.example:1": false, "0.0.0.0:1": false, ":2300": false, "": false,
 		"redis": false, "10.0.0.1,127.0.0.1": false,
 	} {
-		if got := isLoopback(addr); got != want {
+		if got := leadsHere(addr); got != want {
 			t.Errorf("%q: %v", addr, got)
 		}
 	}
