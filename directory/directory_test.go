@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// A program that embeds gateways and workers uses the directory with public packages only. A gateway
-// that starts later is found.
+// A program that embeds gateways and workers uses the directory with public packages only. A
+// gateway that starts later is found.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

@@ -48,7 +48,7 @@ func TestPartitions(t *testing.T) {
 	}
 	done := fleet.Load(t, bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 60, Rate: 300, Targets: []string{g.Addrs["ws"]},
-		Warmup: time.Second, Window: 65 * time.Second, Drain: 15 * time.Second,
+		Warmup: time.Second, Window: 60 * time.Second, Drain: 15 * time.Second,
 	})
 
 	between.Cut()
@@ -82,7 +82,8 @@ func TestPartitions(t *testing.T) {
 	if r == nil {
 		return
 	}
-	t.Logf("%.0f messages a second, audit %+v, latency p50 %d us, max %d us", r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
+	t.Logf("%.0f messages a second, audit %+v, latency p50 %d us, max %d us",
+		r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
 	fleet.ExpectClean(t, r)
 }
 
