@@ -69,8 +69,8 @@ func TestGrowth(t *testing.T) {
 }
 
 // Three nodes with a gateway and workers each, in one process or in several: each worker serves all
-// gateways, what people say at one is heard at the others, and all workers call the same gateway for
-// what is kept.
+// gateways, what people say at one is heard at the others, and all workers call the same gateway
+// for what is kept.
 func TestChatOnThreeNodes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0, 0)
