@@ -16,7 +16,7 @@ import (
 )
 
 // importable are the packages for users of the module.
-var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/store",
+var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/stat", "worker/store",
 	"worker/store/memcachedstore", "worker/store/redisstore", "worker/workertest", "worker/publisher"}
 
 // unusedExports are exported without a use in the module, each with the reason.
