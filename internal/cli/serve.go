@@ -307,6 +307,9 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 	if links := o.tls.linkConfig(); links != nil {
 		cfg.TLS = links.Client
 	}
+	if o.statistics != nil { // the gateway of this process ends before the worker
+		cfg.OnStats = o.statistics.take
+	}
 	if err := findGateways(o, &cfg, gateways); err != nil {
 		return nil, err
 	}
