@@ -9,8 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
-// recorded makes the alerts those of a script, and records what the page would change. Rules with the
-// name "taken" are refused.
+// recorded makes the alerts those of a script, and records what the page would change. A rule with
+// the name "taken" is refused.
 func recorded() step {
 	return chromedp.Steps(answers("api/v1/alerts", alarms), script(`window.sent = []; const real = window.fetch;
   window.fetch = (path, options) => {
