@@ -52,7 +52,8 @@ func TestAlertForms(t *testing.T) {
 		`"module":"billing"`, `"severity":"critical"`, `"webhooks":[]`)
 	run(t, ada, click(`[aria-label="Edit orders fail"]`), chromedp.WaitVisible(chromedp.CSS(".sheet")),
 		fill("Threshold, %", "99.5"), save, gone, shows("#toast", "orders fail is saved"))
-	sent("PUT api/v1/alerts/rules/orders%20fail ", `"below":99.5`, `"clear":99.95`, `"webhooks":["ops"]`, `"repeat":14400`)
+	sent("PUT api/v1/alerts/rules/orders%20fail ", `"below":99.5`, `"clear":99.95`, `"webhooks":["ops"]`,
+		`"repeat":14400`)
 	if strings.Contains(ask[string](t, ada, `sent.at(-1)`), `"above"`) {
 		t.Error("the rule has both thresholds")
 	}

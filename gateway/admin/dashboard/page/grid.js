@@ -24,7 +24,7 @@ export function grid(name, columns, key, nothing) {
         body,
         rows,
         key,
-        () => h("tr", {}, ...columns.map((c, i) => (i === 0 ? h("th", { scope: "row" }) : h(kind("td", c))))),
+        () => h("tr", {}, ...columns.map((c, i) => (i === 0 ? h(kind("th", c), { scope: "row" }) : h(kind("td", c))))),
         (e, row) =>
           columns.forEach((c, i) => {
             const value = c.value(row),
