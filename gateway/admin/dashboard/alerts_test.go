@@ -76,7 +76,8 @@ func TestAlertForms(t *testing.T) {
 	viewer := browsertest.Open(t, 1280, 900)
 	f.logIn(viewer, readToken)
 	run(t, viewer, recorded(), goTo("#/alerts"), shows("main", "orders fail"), shows("main", "may only read"))
-	if n := ask[int](t, viewer, `document.querySelectorAll("main button:not(.icon-button):not(.range *)").length`); n != 0 {
+	const offered = `document.querySelectorAll("main button:not(.icon-button):not(.range *)").length`
+	if n := ask[int](t, viewer, offered); n != 0 {
 		t.Errorf("a viewer is offered %d buttons", n)
 	}
 }
