@@ -40,6 +40,9 @@ type statusRefusal struct {
 	text   string
 }
 
+// Code is the code of the refused call in the statistics.
+func (r *statusRefusal) Code() int { return r.status }
+
 func (r *statusRefusal) Error() string {
 	return fmt.Sprintf("worker: refused (%d): %s", r.status, r.text)
 }

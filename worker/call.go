@@ -322,7 +322,7 @@ func (c Call) change(method string, err error, f func(*session, *unit) error) {
 func (c Call) isConnecting() bool {
 	c.s.Mu.Lock()
 	defer c.s.Mu.Unlock()
-	return c.s.runs(c) && c.s.connecting
+	return c.s.runs(c) && c.s.running == inConnect
 }
 
 // address sets the header of f, which is empty, for a command about the client. It fills f in

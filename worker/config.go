@@ -65,6 +65,11 @@ type Config struct {
 	// contexts of handlers are done. If a handler has not returned a second later, Run returns
 	// ErrHandlersRunning. Defaults to 10 s.
 	DrainTimeout time.Duration
+	// OnStats takes the reports about the worker's calls in place of the gateways, for a program that
+	// keeps them itself: a gateway in the same process, that may end before the worker. It is what
+	// gateway.Config.OnStats is. It is called on one goroutine, with the same report until it
+	// returns nil. Nil: the gateways take the reports.
+	OnStats func(ctx context.Context, report []byte) error
 	// Dial connects to a gateway. Defaults to TCP, whose sockets the worker reads in a way that
 	// costs less under load.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)

@@ -67,6 +67,7 @@ func TestConfigFields(t *testing.T) {
 		"QueryTimeout":         {Default: int64(5 * time.Second)},
 		"DrainTimeout":         {Default: int64(10 * time.Second)},
 		"Discover":             {},
+		"OnStats":              {},
 		"NoClients":            {Good: []any{false, true}},
 		"Dial":                 {},
 		"Logger":               {},

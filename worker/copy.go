@@ -60,7 +60,7 @@ func (s *session) endUnit() {
 	if s.failed.Load() != nil { // set by a goroutine of the handler while the handler returned
 		s.failed.Store(nil)
 	}
-	s.undo, s.running = nil, false
+	s.undo, s.running = nil, idle
 }
 
 // attrs returns the attributes that the worker knows. They are never changed in place.
@@ -85,7 +85,7 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	}
 	s.undo.version, s.undo.attrs = version, attrs
 	s.known.version, s.known.attrs = version, attrs
-	if s.running {
+	if s.running != idle {
 		var f link.Frame
 		s.id().address(&f, link.Set, link.FlagOwn|link.FlagMerge)
 		_ = s.unit.add(&f, nil, versioned(version-1, nil)) // an outdated version

@@ -142,7 +142,7 @@ func (s *session) commit() {
 }
 
 // runs reports whether the call is running. Called with mu.
-func (s *session) runs(c Call) bool { return s.running && s.calls == c.n }
+func (s *session) runs(c Call) bool { return s.running != idle && s.calls == c.n }
 
 // failCall makes the running call fail when it returns. Called with mu.
 func (s *session) failCall(err error) { s.failed.CompareAndSwap(nil, &err) }

@@ -130,6 +130,9 @@ func (r *refusal) payload() []byte {
 	return append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
 }
 
+// Code is the code of the refused call in the statistics.
+func (r *refusal) Code() int { return int(r.code) }
+
 func (r *refusal) Error() string { return fmt.Sprintf("worker: refused (%d): %s", r.code, r.text) }
 
 // maxRefusal is the largest reason of a close frame, in bytes (RFC 6455 section 5.5).

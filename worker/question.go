@@ -85,7 +85,7 @@ func (s *session) aboutToBlock() {
 	}
 	s.link.w.exec.Block(s)
 	s.Mu.Lock()
-	running, batch := s.running, s.ranIn
+	running, batch := s.running != idle, s.ranIn
 	s.Mu.Unlock()
 	if running { // it is not led any more, so the batch has been pushed or is just being pushed
 		s.link.afterBatch(batch)

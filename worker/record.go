@@ -1,13 +1,14 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/record"
+	"github.com/seed-7410fe32/sluice/internal/stats"
 )
 
 // What calls are counted as.
@@ -64,7 +65,7 @@ func (s *session) record(it *item, led bool) {
 	if led {
 		s.link.in.record.Add(id, it.code)
 	} else {
-		s.link.shard.Add(id, s.began, it.code)
+		s.link.shard.Add(id, s.unit.began, it.code)
 	}
 }
 
@@ -76,7 +77,7 @@ func recordFailure(s *session, it *item, err error) {
 	if id == calledByKind {
 		id = it.kind.called()
 	}
-	s.link.w.rec.Fail(id, it.code, s.remote, func() string { return textOf(err) })
+	s.link.w.rec.Fail(id, it.code, s.remote, func() string { return stats.TextOf(err) })
 }
 
 // recordAuthenticate counts a call of Authenticate.
@@ -84,7 +85,7 @@ func recordAuthenticate(w *Worker, r *Request, began time.Time, err error) {
 	code := uint32(0)
 	if err != nil {
 		code = codeOf(err)
-		w.rec.Fail(calledAuthenticate, code, r.Header(link.RemoteHeader), func() string { return textOf(err) })
+		w.rec.Fail(calledAuthenticate, code, r.Header(link.RemoteHeader), func() string { return stats.TextOf(err) })
 	}
 	w.rec.Add(calledAuthenticate, time.Since(began), code)
 }
@@ -101,49 +102,28 @@ func (w *Worker) Record(module, name string, took time.Duration, code uint32, ad
 	}
 }
 
-// Codes of failures that have no code of their own.
+// Codes of failures that have no code of their own. stats.CodeOf has those of other errors.
 const (
-	codeError      = 1   // an error
 	codeImpossible = 400 // an effect that is not possible
 	codePanic      = 500 // a panic, or the end of the handler's goroutine
-	codeTimeout    = 504 // an error that says that something took too long
 )
 
-// codeOf returns the code of a call that has failed with err.
-func codeOf(err error) (code uint32) {
-	defer func() {
-		if recover() != nil { // a method of the error has panicked
-			code = codeError
-		}
-	}()
-	var coded interface{ Code() int }
-	var timed interface{ Timeout() bool }
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return uint32(r.code)
+// codeOf returns the code of a call that has failed with err. Methods of err may panic.
+func codeOf(err error) uint32 {
+	code := stats.CodeOf(err)
+	if code != 1 {
+		return code
 	}
-	if r, ok := errors.AsType[*statusRefusal](err); ok {
-		return uint32(r.status)
+	defer func() { _ = recover() }()
+	if errors.Is(err, ErrPanic) {
+		code = codePanic
+	} else if slices.ContainsFunc(impossible(), func(is error) bool { return errors.Is(err, is) }) {
+		code = codeImpossible
 	}
-	switch {
-	case errors.Is(err, ErrPanic):
-		return codePanic
-	case errors.As(err, &coded) && coded.Code() > 0 && uint64(coded.Code()) <= math.MaxUint32:
-		return uint32(coded.Code())
-	case errors.Is(err, ErrTooBig), errors.Is(err, ErrInvalid), errors.Is(err, ErrEmpty), errors.Is(err, ErrTooMany),
-		errors.Is(err, ErrUnitTooLarge):
-		return codeImpossible
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timed) && timed.Timeout():
-		return codeTimeout
-	}
-	return codeError
+	return code
 }
 
-// textOf returns the text of an error, also if its method panics.
-func textOf(err error) (text string) {
-	defer func() {
-		if recover() != nil {
-			text = "the error's method Error has panicked"
-		}
-	}()
-	return err.Error()
+// impossible returns the errors of effects that are not possible.
+func impossible() []error {
+	return []error{ErrTooBig, ErrInvalid, ErrEmpty, ErrTooMany, ErrUnitTooLarge}
 }

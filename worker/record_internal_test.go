@@ -7,6 +7,8 @@ import (
 	"math"
 	"os"
 	"testing"
+
+	"github.com/seed-7410fe32/sluice/internal/stats"
 )
 
 type coded int
@@ -50,7 +52,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%#v has code %d, want %d", c.err, got, c.want)
 		}
 	}
-	if got := textOf(none); got != "the error's method Error has panicked" {
+	if got := stats.TextOf(none); got != "the error's method Error has panicked" {
 		t.Errorf("%q", got)
 	}
 }

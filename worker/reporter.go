@@ -131,6 +131,9 @@ func (r *reporter) discard(now time.Time) {
 // taken reports whether a gateway takes reports, as far as they have answered. sure means that
 // those that have not answered need not be waited for.
 func (r *reporter) taken() (taken, sure bool) {
+	if r.w.cfg.OnStats != nil {
+		return true, true
+	}
 	gateways := r.w.addresses.list()
 	sure = len(gateways) > 0
 	for _, g := range gateways {
@@ -173,6 +176,11 @@ func (r *reporter) deliver(ctx context.Context) {
 // send sends a report to one gateway after the other until it is kept, to maxAttempts at most:
 // first to the one that got the last one.
 func (r *reporter) send(ctx context.Context, report *waitingReport) error {
+	if take := r.w.cfg.OnStats; take != nil {
+		ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+		defer cancel()
+		return take(ctx, slices.Clone(report.encoded))
+	}
 	gateways := r.w.addresses.list()
 	if i := slices.Index(gateways, r.last); i >= 0 {
 		gateways = slices.Concat(gateways[i:], gateways[:i])

@@ -15,20 +15,17 @@ type session struct {
 	// The fields that each message uses are adjacent, because the processor's caches have no room for
 	// all sessions of a worker.
 	executor.Client[item]
-	link   *gwLink // static
-	token  uint64  // static
-	number uint32  // owned by the leader: number of the newest message
-
-	running    bool                  // guarded by Mu: a call runs
-	connecting bool                  // guarded by Mu: it is that of Connect
-	refused    bool                  // owned by the goroutine that runs the items: Connect has failed
-	called     record.ID             // guarded by Mu: what the running call is counted as
-	unit       *unit                 // guarded by Mu while a call runs: its effects
-	undo       *known                // guarded by Mu: known before the running call changed it; nil if it has not
-	ranIn      uint64                // guarded by Mu: number of the batch that has the last call by a leader
-	calls      uint64                // guarded by Mu: calls begun so far; the number of a call
-	failed     atomic.Pointer[error] // why the running call fails when it returns; nil if it does not
-	began      int64                 // guarded by Mu: when the running call began, if it is not led
+	link    *gwLink               // static
+	token   uint64                // static
+	number  uint32                // owned by the leader: number of the newest message
+	called  record.ID             // guarded by Mu: what the running call is counted as
+	running running               // guarded by Mu: whether a call runs
+	refused bool                  // owned by the goroutine that runs the items: Connect has failed
+	unit    *unit                 // guarded by Mu while a call runs: its effects
+	undo    *known                // guarded by Mu: known before the running call changed it; nil if it has not
+	ranIn   uint64                // guarded by Mu: number of the batch that has the last call by a leader
+	calls   uint64                // guarded by Mu: calls begun so far; the number of a call
+	failed  atomic.Pointer[error] // why the running call fails when it returns; nil if it does not
 
 	known  known               // guarded by Mu; attrs are never changed in place
 	timers map[*Timer]struct{} // guarded by Mu; bound: timers of a client
@@ -37,6 +34,15 @@ type session struct {
 	listener string   // static
 	request  *Request // static
 }
+
+// running says whether a call of a session runs.
+type running uint8
+
+const (
+	idle running = iota
+	inCall
+	inConnect // in the call of Connect
+)
 
 // id returns the client's id.
 func (s *session) id() *ClientID { return (*ClientID)(&s.ID) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -361,5 +362,41 @@ func TestFloodOfFailures(t *testing.T) {
 	defer k.mu.Unlock()
 	if n := len(k.failures); n == 0 || n > failures/2 || uint64(n)+k.lost != failures {
 		t.Errorf("%d failures were kept, %d lost", n, k.lost)
+	}
+}
+
+// Three worker processes report. One of them is killed while it has nothing to do: what it has
+// counted before is there, and the others count on.
+func TestKilledWorkersHaveReported(t *testing.T) {
+	t.Parallel()
+	bin := proctest.BuildTest(t, "testdata/crowd")
+	k := newKeeper()
+	g, _ := statsGateway(t, "127.0.0.1:0", k.take)
+	var workers []*proctest.Process
+	for range 3 {
+		workers = append(workers, proctest.Start(t, nil, bin, g.WorkerAddr()))
+	}
+	var clients []*line
+	for range 6 {
+		clients = append(clients, dial(t, g))
+	}
+	host, _ := os.Hostname()
+	const messages = 200
+	for round := range 2 {
+		for _, c := range clients {
+			for i := range messages {
+				c.say(fmt.Sprint("say ", i))
+				c.receives(fmt.Sprint("ok ", i))
+			}
+		}
+		k.awaits(t, fmt.Sprintf("%s/message %d", host, (round+1)*messages*len(clients)))
+		if round == 0 {
+			workers[0].Kill()
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.numbers) != len(workers) || k.missing > 0 {
+		t.Errorf("%d sources, %d reports are missing", len(k.numbers), k.missing)
 	}
 }

@@ -64,19 +64,22 @@ func (s *session) Begin(it *item, led bool) {
 		s.ranIn = s.link.in.batches + 1
 	} else {
 		s.unit = s.link.w.units.take()
-		s.began = s.link.w.rec.Now()
+		s.unit.began = s.link.w.rec.Now()
 	}
 	if it.kind != itemTimer {
 		s.unit.begin(s)
 	}
-	s.running, s.connecting = true, it.kind == itemConnect
+	s.running = inCall
+	if it.kind == itemConnect {
+		s.running = inConnect
+	}
 	s.calls++
 }
 
 // Leave implements executor.Actor: the call gets a unit of its own.
 func (s *session) Leave() {
 	s.unit = s.unit.split(s.link.w.units.take())
-	s.began = s.link.in.record.Began()
+	s.unit.began = s.link.in.record.Began()
 }
 
 // End implements executor.Actor.

@@ -21,6 +21,7 @@ type unit struct {
 	left      bool     // it acknowledges a DETACH
 	wrapped   bool     // it has the header of a UNIT, which seal completes. Else it is empty or one SEND
 	callWraps bool     // the header stands at callStart
+	began     int64    // when the call of a unit of its own began (record.Recorder.Now)
 }
 
 // unitSize is the size in bytes after which a UNIT frame is closed and another one begun. A gateway

@@ -40,17 +40,22 @@ func tokenFile(t *testing.T, lines string) string {
 	return name
 }
 
-// start starts a server with an admin listener.
+// start starts a server with an admin listener, and other addresses that the system picks.
 func start(t *testing.T, command, admin string, args ...string) *node {
 	t.Helper()
-	n := &node{t: t, bin: proctest.Build(t), file: tokenFile(t, "ops "+token+"\nnode "+reporter+" report\n")}
-	all := append([]string{
-		command, "--listen", "text://127.0.0.1:0", "--admin", admin, "--admin-token-file", n.file,
-	}, args...)
+	args = append(args, "--listen", "text://127.0.0.1:0")
 	if command == "gateway" {
-		all = append(all, "--inner", "127.0.0.1:0")
+		args = append(args, "--inner", "127.0.0.1:0")
 	}
-	n.Process = proctest.Start(t, nil, n.bin, all...)
+	return startAt(t, command, admin, args...)
+}
+
+// startAt starts a server with an admin listener.
+func startAt(t *testing.T, command, admin string, args ...string) *node {
+	t.Helper()
+	n := &node{t: t, bin: proctest.Build(t), file: tokenFile(t, "ops "+token+"\nnode "+reporter+" report\n")}
+	n.Process = proctest.Start(t, nil, n.bin,
+		append([]string{command, "--admin", admin, "--admin-token-file", n.file}, args...)...)
 	n.admin = "http://" + strings.TrimPrefix(n.Addrs["admin"], "admin://")
 	return n
 }

@@ -37,10 +37,14 @@ func (s *Shard) Add(id ID, began int64, code uint32) {
 
 // add counts a call. Called with mu.
 func (s *Shard) add(id ID, took time.Duration, code uint32) {
-	if int(id) >= len(s.cells) || s.cells[id] == nil {
+	if int(id) >= len(s.cells) {
 		s.grow(id)
 	}
 	c := s.cells[id]
+	if c == nil {
+		c = new(cell)
+		s.cells[id] = c
+	}
 	c.calls++
 	c.buckets[stats.Bucket(int64(took))]++
 	if c.sum += took; c.sum < 0 {
@@ -52,12 +56,11 @@ func (s *Shard) add(id ID, took time.Duration, code uint32) {
 	}
 }
 
-// grow makes the cell of a pair. Called with mu.
+// grow makes room for the cell of a pair. Called with mu.
 func (s *Shard) grow(id ID) {
 	for int(id) >= len(s.cells) {
 		s.cells = append(s.cells, nil)
 	}
-	s.cells[id] = new(cell)
 }
 
 func (c *cell) fail(code uint32) {

@@ -16,7 +16,7 @@ import (
 )
 
 // importable are the packages for users of the module.
-var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/store",
+var importable = []string{"codec", "engine", "gateway", "gateway/admin", "worker", "worker/stat", "worker/store",
 	"worker/store/memcachedstore", "worker/store/redisstore", "worker/workertest", "worker/publisher"}
 
 // unusedExports are exported without a use in the module, each with the reason.
@@ -29,6 +29,15 @@ var unusedExports = map[string]string{
 	"internal/faultproxy.Proxy.Received":  "tests ask how much was received; the program has the proxy for bench soak",
 	"internal/faultproxy.Proxy.Corrupted": "tests ask whether a bit was changed; the program has the proxy for bench soak",
 	"bench/report.pair.Value":             "the template of the page uses it",
+	"internal/directory.Acquire":          "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Epoch":      "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Err":        "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Held":       "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Lost":       "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Put":        "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Release":    "rows of rooms and of sessions will be held with it",
+	"internal/directory.Lease.Value":      "rows of rooms and of sessions will be held with it",
+	"internal/directory.NewMemory":        "a single gateway has no directory yet: rooms and sessions will need one",
 	"internal/link.ReasonNoWorker":        "a number of the protocol, see SPEC.md",
 	"internal/delivery.Book.Verify":       "the schedules of the gateway check the machine",
 	"internal/delivery.Link.Figures":      "tests of the gateway ask for them",

@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/registry"
+	"github.com/seed-7410fe32/sluice/internal/stats"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -61,6 +62,7 @@ type Gateway struct {
 	question uint32                                        // guarded by mu: number of the last such question
 
 	invocations sync.WaitGroup // running calls of onInvoke
+	calls       calls
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -78,6 +80,10 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
+	}
+	g.calls.sums = make(map[string]*stats.Row)
+	if g.config.OnStats == nil {
+		g.config.OnStats = g.calls.take
 	}
 	g.config.Gateways = []string{memory}
 	g.config.Dial = g.dial
@@ -171,6 +177,21 @@ func (g *Gateway) RestartWorker(newHandler func() worker.Handler) {
 	g.tb.Helper()
 	g.stop()
 	g.startWorker(newHandler())
+}
+
+// ExpectCalls waits until the statistics have that many calls of an interface since the beginning
+// of the test, such as "message" or a name that a handler has given with Call.Interface. It fails
+// the test if there are more, or if not as many of them have failed. Figures are up to a second
+// late.
+func (g *Gateway) ExpectCalls(name string, calls, failed int) {
+	g.tb.Helper()
+	count, bad := g.calls.of(name)
+	for end := time.Now().Add(Timeout); count < calls && time.Now().Before(end); count, bad = g.calls.of(name) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if count != calls || bad != failed {
+		g.tb.Fatalf("workertest: %d calls of %q, of which %d have failed: want %d and %d", count, name, bad, calls, failed)
+	}
 }
 
 // gatewayID is the id of the gateway in memory.

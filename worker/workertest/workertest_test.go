@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -201,4 +202,31 @@ func TestAuthenticate(t *testing.T) {
 	g.Dial(workertest.Request{Target: "/"}).ExpectRefused("who are you?")
 	g.Dial(workertest.Request{Target: "/?user=bob"}).ExpectRefused("Internal Server Error")
 	g.Dial(workertest.Request{}).Expect(" from ") // no WebSocket
+}
+
+// A test sees what the statistics count, also what earlier workers have counted.
+func TestExpectCalls(t *testing.T) {
+	t.Parallel()
+	newHandler := func() worker.Handler {
+		return worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+			if string(m.Data) == "fail" {
+				return errors.New("on purpose")
+			}
+			c.Interface(string(m.Data))
+			c.Send(m)
+			return nil
+		}}
+	}
+	g := workertest.NewWithConfig(t, newHandler(), worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	c := g.Dial(workertest.Request{})
+	c.Send("fail")
+	c.Send("login")
+	c.Expect("login")
+	g.ExpectCalls("login", 1, 0)
+	g.ExpectCalls("message", 1, 1)
+	g.ExpectCalls("logout", 0, 0)
+	g.RestartWorker(newHandler)
+	c.Send("login")
+	c.Expect("login")
+	g.ExpectCalls("login", 2, 0)
 }

@@ -33,7 +33,7 @@ const (
 	maxRequest  = 4 << 20
 	requestTime = 10 * time.Second
 	firstPause  = 100 * time.Millisecond // after a request that failed
-	lastPause   = 5 * time.Second
+	lastPause   = time.Second
 	maxAnswer   = 64 << 10
 )
 
