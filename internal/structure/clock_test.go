@@ -35,8 +35,7 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"internal/directory/redisdir/redisdir.go": {"UnixMicro"},              // numbers grow from one client to the next
 		"internal/link/question.go":               {"UnixMilli", "UnixMilli"}, // when an identity expires
 
-		"internal/stats/intake/datagram.go": {"Unix"},      // when a call failed
-		"internal/stats/keep/commit.go":     {"UnixMilli"}, // what is kept outlives a process
+		"internal/stats/keep/commit.go": {"UnixMilli"}, // what is kept outlives a process
 
 		"internal/stats/keep/failures.go": {"UnixMilli", "UnixMilli", "UTC", "UnixMilli"},
 
