@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/membership"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // ErrIDTaken is returned by Run when another gateway in Config.Directory holds the id: before it
@@ -100,19 +100,13 @@ func advertised(c *Config, bound string) string {
 
 // checkAdvertised returns an error if others could not connect to the address in the directory.
 func (c *Config) checkAdvertised() error {
-	addr := c.Advertise
-	if addr == "" {
-		addr = c.WorkerAddr
+	if c.Advertise == "" && valid.Dialable(c.WorkerAddr) != nil {
+		return invalid("Advertise", "must be set with a Directory: others cannot connect to %q", c.WorkerAddr)
 	}
-	host, _, _ := net.SplitHostPort(addr)
-	ip, err := netip.ParseAddr(host)
-	if host != "" && (err != nil || !ip.IsUnspecified()) {
-		return nil
+	if err := valid.Dialable(c.Advertise); c.Advertise != "" && err != nil {
+		return &ConfigError{"Advertise", err}
 	}
-	if c.Advertise == "" {
-		return invalid("Advertise", "must be set with a Directory: others cannot connect to %s, where workers do", addr)
-	}
-	return invalid("Advertise", "%q: must have a host that others can connect to", addr)
+	return nil
 }
 
 // DirectoryStats are figures of Config.Directory, and of the gateway's row in it. They are 0

@@ -30,7 +30,7 @@ type narrowing struct {
 }
 
 func newNarrowing(l *loop, n *interest) *narrowing {
-	x := &narrowing{loop: l, interest: n, sender: narrow.NewSender(0), permits: narrow.NewPermits()}
+	x := &narrowing{loop: l, interest: n, sender: narrow.NewSender(l.g.cfg.ID, 0), permits: narrow.NewPermits()}
 	x.take = x.takeNotices
 	x.parking.init()
 	l.members.Watch((*memberWatch)(n))

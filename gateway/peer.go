@@ -139,7 +139,7 @@ func (l *loop) relay(o origin, f *link.Frame) {
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
 	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
-	if l.narrow != nil {
+	if l.narrow != nil && len(l.peers) > 0 {
 		if to, ok := l.narrow.recipients(f); ok {
 			for _, id := range to {
 				if p := l.peers[id]; p != nil {

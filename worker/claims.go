@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ func (c *claims) linked(g *gateway) bool {
 type heldElsewhere struct {
 	gateway  uint32
 	holder   string // the other address
+	listed   bool   // Config.Discover has listed the other address
 	relation relation
 }
 
@@ -141,7 +143,7 @@ func (g *gateway) claim(ctx context.Context, hello *link.GatewayHello) error {
 	if ok {
 		return nil
 	}
-	e := &heldElsewhere{gateway: hello.ID, holder: holder.by.addr, relation: sameGateway}
+	e := &heldElsewhere{gateway: hello.ID, holder: holder.by.addr, listed: !holder.by.fixed, relation: sameGateway}
 	if holder.epoch != hello.Epoch {
 		switch there, err := holder.by.probe(ctx); {
 		case err != nil || there.ID != hello.ID:
@@ -179,7 +181,11 @@ func (g *gateway) noteHolder(e *heldElsewhere) {
 		g.w.readiness.set(g, settled)
 		if g.holder != e.holder {
 			g.holder = e.holder
-			g.w.log.Warn("two addresses lead to the same gateway, using one of them",
+			level := slog.LevelInfo // what lists gateways may have a name for one that Config.Gateways has
+			if g.fixed && !e.listed {
+				level = slog.LevelWarn
+			}
+			g.w.log.Log(context.Background(), level, "two addresses lead to the same gateway, using one of them",
 				"gateway", e.gateway, "addr", e.holder, "unused", g.addr)
 		}
 	case sameID:

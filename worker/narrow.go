@@ -34,7 +34,7 @@ const (
 
 func (n *narrowing) init(w *Worker) {
 	n.w, n.began, n.wants = w, time.Now(), make(chan struct{}, 1)
-	n.sender, n.permits = narrow.NewSender(0), make(map[uint32]*gwLink)
+	n.sender, n.permits = narrow.NewSender(0, 0), make(map[uint32]*gwLink)
 }
 
 func (n *narrowing) now() time.Duration { return time.Since(n.began) }

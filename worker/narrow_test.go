@@ -450,3 +450,121 @@ func TestNarrowPublishOfAWorker(t *testing.T) {
 		t.Error("no message left anybody out: this proves little")
 	}
 }
+
+// The effects of a call that joins wait until the join is visible, and so does what follows of the
+// same client. Other clients go on. A plain Join returns when it is visible.
+func TestAJoinDelaysItsOwnClient(t *testing.T) {
+	t.Parallel()
+	d := newShaky(t)
+	g := narrowGateways(t, d, d)
+	w := run(t, worker.Config{Gateways: []string{g[0].WorkerAddr(), g[1].WorkerAddr()}}, rooms)
+	<-w.Ready()
+	eventually(t, "no doubt", func() bool { return g[0].Stats().InDoubt == 0 })
+	joiner, other := dial(t, g[0]), dial(t, g[0])
+	for _, c := range []*line{joiner, other} {
+		c.say("leave nothing")
+		c.receives("ok")
+	}
+	const slow = 400 * time.Millisecond
+	d.slow.Store(int64(slow))
+	defer d.slow.Store(0)
+	began := time.Now()
+	for _, text := range []string{"join r", "say r 1", "leave nothing", "say r 2", "bind u", "say r 3"} {
+		joiner.say(text)
+	}
+	answered := 0
+	for time.Since(began) < slow/2 {
+		other.say("leave nothing")
+		other.receives("ok")
+		answered++
+	}
+	for _, text := range []string{"ok", "1", "ok", "2", "ok", "3"} {
+		joiner.receives(text)
+	}
+	if took := time.Since(began); took < slow || answered == 0 {
+		t.Errorf("the join took %v; the other client got %d answers meanwhile", took, answered)
+	}
+	began = time.Now()
+	for info, err := range w.Select(t.Context(), worker.UID("u"), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Join(t.Context(), worker.Client(info.ID), "s"); err != nil || time.Since(began) < slow {
+			t.Errorf("Join: %v after %v", err, time.Since(began))
+		}
+	}
+	if s := g[0].Stats(); s.UnitsParked < 2 || s.ParkedBytes != 0 {
+		t.Errorf("%d streams were parked, %d bytes are", s.UnitsParked, s.ParkedBytes)
+	}
+}
+
+// What is parked when its link ends has no effect: the event is delivered again, and its effects
+// happen once.
+func TestAParkedUnitIsRedelivered(t *testing.T) {
+	t.Parallel()
+	d := newShaky(t)
+	g := narrowGateways(t, d)
+	p, err := faultproxy.New(g[0].WorkerAddr(), faultproxy.Faults{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	var calls atomic.Int64
+	w := run(t, worker.Config{Gateways: []string{p.Addr()}}, onMessage(func(c worker.Call, m worker.Message) {
+		calls.Add(1)
+		c.Join("r")
+		c.Publish(worker.Group("r"), worker.TextBytes(m.Data))
+	}))
+	<-w.Ready()
+	eventually(t, "no doubt", func() bool { return g[0].Stats().InDoubt == 0 })
+	c := dial(t, g[0])
+	d.slow.Store(int64(time.Second))
+	c.say("1")
+	eventually(t, "the join waits", func() bool { return g[0].Stats().ParkedBytes > 0 })
+	p.Cut()
+	c.say("2")
+	c.receives("1")
+	d.slow.Store(0)
+	c.receives("2")
+	c.say("3")
+	c.receives("3")
+	if n := calls.Load(); n < 4 {
+		t.Errorf("the handler ran %d times, want the first message twice", n)
+	}
+}
+
+// A directory that fails while a join waits delays it no longer than the gateway needs to withdraw
+// its permits.
+func TestAJoinWithoutADirectory(t *testing.T) {
+	t.Parallel()
+	d := newShaky(t)
+	g := narrowGateways(t, d, d)
+	w := run(t, worker.Config{Gateways: []string{g[0].WorkerAddr(), g[1].WorkerAddr()}}, rooms)
+	<-w.Ready()
+	eventually(t, "no doubt", func() bool { return g[0].Stats().InDoubt+g[1].Stats().InDoubt == 0 })
+	hearer, speaker := dial(t, g[0]), dial(t, g[1])
+	speaker.say("say r nobody hears it")
+	eventually(t, "a set in memory", func() bool { return g[1].Stats().SetsKnown > 0 })
+	d.down.Store(true)
+	began := time.Now()
+	hearer.say("join r")
+	hearer.receives("ok")
+	t.Logf("the join took %v", time.Since(began))
+	for i := range 3 {
+		speaker.say(fmt.Sprint("say r ", i))
+		hearer.receives(fmt.Sprint(i))
+	}
+	if s := g[0].Stats(); s.InDoubt != 1 || s.Doubts != 1 {
+		t.Errorf("in doubt %d, doubts %d", s.InDoubt, s.Doubts)
+	}
+	d.down.Store(false)
+	eventually(t, "no doubt", func() bool { return g[0].Stats().InDoubt == 0 })
+	n := 0
+	eventually(t, "a narrow message", func() bool {
+		before := g[0].Stats().SendsNarrowed
+		n++
+		hearer.say(fmt.Sprint("say r again ", n))
+		hearer.receives(fmt.Sprint("again ", n))
+		return g[0].Stats().SendsNarrowed > before
+	})
+}

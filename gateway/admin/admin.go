@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/stats/alert"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
@@ -61,6 +62,8 @@ type Config struct {
 	// StatsTo, if it is not empty, is the URL of the node that keeps them.
 	Stats   *keep.Keeper
 	StatsTo string
+	// Alerts are checked with Stats. Nil: requests for them get status 501.
+	Alerts *alert.Alerts
 	// Collectors are further metrics, of a worker in the same process for example.
 	Collectors []prometheus.Collector
 	// Version is what runs, for the status and the metric sluice_build_info.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/stats/alert"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
 )
 
@@ -42,6 +43,12 @@ func problemOf(err error) *problem {
 		status = http.StatusNotFound
 	case errors.Is(err, gateway.ErrTarget), errors.Is(err, keep.ErrStep), errors.Is(err, keep.ErrCursor):
 		status = http.StatusBadRequest
+	case errors.Is(err, alert.ErrInvalid), errors.Is(err, alert.ErrTooMany):
+		status = http.StatusBadRequest
+	case errors.Is(err, alert.ErrNone):
+		status = http.StatusNotFound
+	case errors.Is(err, alert.ErrFromFile):
+		status = http.StatusConflict
 	case errors.Is(err, gateway.ErrNotRunning):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, context.DeadlineExceeded):

@@ -85,6 +85,7 @@ type endpoint struct {
 // endpointsOf returns all that is served to callers with a token. openapi.yaml describes the API.
 func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 	calls := newStatistics(&s.cfg)
+	alerts := &alerting{s.cfg.Alerts, s.audit}
 	return []endpoint{
 		{"GET /metrics", scopeRead, metrics},
 		{"GET /debug/pprof/", scopeOperate, http.HandlerFunc(pprof.Index)},
@@ -104,6 +105,12 @@ func endpointsOf(s *Server, metrics http.Handler) []endpoint {
 		{"GET /api/v1/stats/modules", scopeRead, operation(calls.modules)},
 		{"GET /api/v1/stats/info", scopeRead, operation(calls.info)},
 		{"POST /api/v1/stats/reports", scopeReport, http.HandlerFunc(calls.reports)},
+		{"GET /api/v1/alerts", scopeRead, operation(alerts.view)},
+		{"PUT /api/v1/alerts/rules/{name}", scopeOperate, operation(alerts.putRule)},
+		{"DELETE /api/v1/alerts/rules/{name}", scopeOperate, operation(alerts.deleteRule)},
+		{"POST /api/v1/alerts/silences", scopeOperate, operation(alerts.silence)},
+		{"DELETE /api/v1/alerts/silences/{id}", scopeOperate, operation(alerts.endSilence)},
+		{"POST /api/v1/alerts/test", scopeOperate, operation(alerts.test)},
 		{"GET /api/v1/log-level", scopeRead, operation(s.logLevel)},
 		{"POST /api/v1/publish", scopePublish, operation(s.publishing.publish)},
 		{"POST /api/v1/kick", scopeOperate, operation(s.kick)},

@@ -15,7 +15,6 @@ import (
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/certs"
-	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // options are the flags of a gateway, a worker, or both.
@@ -42,6 +41,8 @@ type options struct {
 	window         int // of bench serve
 	router         string
 	tokens         tokens
+	engine         engineOptions
+	ownAddr        string // of the gateway in this process, as others find it in --engine
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
@@ -106,6 +107,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
 	o.tls.linkFlags(f)
+	o.engine.addFlags(f)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -124,7 +126,8 @@ func (o *options) workerFlags(c *cobra.Command) {
 		"`number` of worker processes that are started, restarted, and replaced one by one on "+
 			"SIGHUP; 0: one worker in this process")
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"},
-		"with --worker: `HOST:PORT`[,HOST:PORT] of gateways, their --inner")
+		"with --worker: `HOST:PORT`[,HOST:PORT] of gateways, their --inner, or names that are looked up: "+
+			"dns://NAME:PORT (A and AAAA records), dns+srv://_SERVICE._PROTO.NAME (SRV records)")
 	f.StringVar(&o.name, "name", "", "`name` of the worker in logs (default: the host's)")
 	f.IntVar(&o.weight, "weight", 100, "`share` of new clients relative to other workers, 1 to 65535")
 }
@@ -136,7 +139,8 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringVar(&g.WorkerAddr, "inner", inner, "`HOST:PORT` where workers connect")
 	f.StringVar(&g.Advertise, "advertise", "",
-		"`HOST:PORT` where other gateways reach --inner (default: the address that workers use)")
+		"`HOST:PORT` where other gateways reach --inner, and with --engine workers too (default: the "+
+			"address that workers use; with --engine that of --inner)")
 	f.StringVar(&o.router, "router", "least",
 		"`policy` that picks the worker of a new client: least (fewest clients for its weight), "+
 			"round-robin, random (by weight), path (same first path segment, same worker)")
@@ -177,20 +181,15 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
 	case o.config.onCommandLine(f, "gateway") && !o.worker:
 		return usageError{errors.New("--gateway needs --worker: without it the command runs a gateway itself")}
-	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line
+	case !o.worker:
 		return nil
 	}
 	for _, name := range o.ofGateway {
-		if o.config.onCommandLine(f, name) {
+		if o.config.onCommandLine(f, name) && !o.exitWithParent { // a supervised worker has its parent's command line
 			o.log.Warn("flag has no effect with --worker", "flag", "--"+name)
 		}
 	}
-	for _, addr := range o.gateways {
-		if err := valid.HostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --inner address, not to --listen)", err)}
-		}
-	}
-	return nil
+	return checkGateways(o, f)
 }
 
 var routers = map[string]func() gateway.Router{

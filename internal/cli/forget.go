@@ -17,6 +17,9 @@ func together(flag string) []string {
 		own.VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
 		return all
 	}
+	if flag == engineFlags[0] {
+		return engineFlags
+	}
 	if flag == "admin-token-file" {
 		return []string{"admin"} // it may need tokens
 	}

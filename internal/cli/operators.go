@@ -55,7 +55,7 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		Version: version(), Logger: o.log, Audit: unlimited(o.log), StatsTo: o.stats.to,
 	}
 	if o.statistics != nil {
-		cfg.Stats = o.statistics.keeper
+		cfg.Stats, cfg.Alerts = o.statistics.keeper, o.statistics.alerts
 		cfg.Collectors = append(cfg.Collectors, &o.stats.figures)
 	}
 	cfg.PublishRate = o.publishRate

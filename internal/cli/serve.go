@@ -30,7 +30,8 @@ type business func() (worker.Handler, error)
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
 	outliveReaders()
-	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags()), o.tokens.check(c.Flags())); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags()), o.tokens.check(c.Flags()),
+		o.engine.check(o, c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -44,11 +45,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	}
 	keepTLS(ctx, o)
 	if o.worker {
-		addrs := make([]string, len(o.gateways))
-		for i, a := range o.gateways {
-			addrs[i] = "gateway://" + a
-		}
-		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
+		return o.workAlone(ctx, c, business, key)
 	}
 	o.handlersHere = o.workers == 0
 	g, closeData, err := o.openGateway(key, page)
@@ -76,6 +73,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		case <-workerCtx.Done(): // it could not listen
 			return nil
 		}
+		o.ownAddr = advertised(o, g)
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
 		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
@@ -83,6 +81,17 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		})
 	})
 	return both.Wait()
+}
+
+// workAlone runs the business code without a gateway, until ctx ends.
+func (o *options) workAlone(ctx context.Context, c *cobra.Command, business business, key []byte) error {
+	if o.workers == 0 { // otherwise each process has its own connection
+		if err := o.engine.connect(o.log); err != nil {
+			return err
+		}
+		defer o.engine.close()
+	}
+	return o.work(ctx, c, business, key, o.gateways, func() { o.announce(gatewayNames(o)) })
 }
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
@@ -119,7 +128,7 @@ func (o *options) work(
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
-	if err := cmp.Or(noZeros(c.Flags()), o.tokens.check(c.Flags())); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.tokens.check(c.Flags()), o.engine.check(o, c.Flags())); err != nil {
 		return err
 	}
 	go spare.ReturnMemory(c.Context())
@@ -263,6 +272,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		cfg.OnStats = o.statistics.take
 		o.statistics.tell(o)
 	}
+	o.engine.use(&cfg)
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
@@ -291,7 +301,7 @@ func processorsFor(loops, now int) int {
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
 	cfg := worker.Config{
-		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
+		Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
 	}
 	if links := o.tls.linkConfig(); links != nil {
@@ -300,6 +310,9 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 	if o.statistics != nil { // the gateway of this process ends before the worker
 		cfg.OnStats = o.statistics.take
 	}
+	if err := findGateways(o, &cfg, gateways); err != nil {
+		return nil, err
+	}
 	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
@@ -307,15 +320,19 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 	return w, err
 }
 
-// openGateway opens what is kept, the store of the chat and the statistics, and makes a gateway
-// with them. The caller closes them when the gateway has ended.
+// openGateway opens what is kept, the store of the chat and the statistics, and the directory, and
+// makes a gateway with them. The caller closes them when the gateway has ended.
 func (o *options) openGateway(key []byte, page pageOn) (g *gateway.Gateway, closeData func(), err error) {
 	closeData = func() {
 		o.statistics.close()
 		o.closeStore()
+		o.engine.close()
 	}
 	if err = o.openStore(key); err == nil {
 		o.statistics, err = openStats(o)
+	}
+	if err == nil {
+		err = o.engine.connect(o.log)
 	}
 	if err == nil {
 		g, err = o.newGateway(key, page)

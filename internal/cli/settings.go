@@ -301,7 +301,7 @@ func try(o *options, f *pflag.FlagSet) error {
 	if err == nil {
 		err = o.logs.check()
 	}
-	if err = cmp.Or(err, o.tokens.check(f)); err != nil {
+	if err = cmp.Or(err, o.tokens.check(f), o.engine.check(o, f)); err != nil {
 		return err
 	}
 	key, err := o.key()

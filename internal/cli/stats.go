@@ -10,13 +10,16 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
 
 	"github.com/seed-7410fe32/sluice/gateway/admin"
 	"github.com/seed-7410fe32/sluice/internal/stats"
+	"github.com/seed-7410fe32/sluice/internal/stats/alert"
 	"github.com/seed-7410fe32/sluice/internal/stats/forward"
 	"github.com/seed-7410fe32/sluice/internal/stats/intake"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
@@ -28,6 +31,7 @@ type statsOptions struct {
 	maxBytes          int    // of the file
 	to, toToken, toCA string // the node that keeps; empty: this one
 	udp               string // host:port of datagrams; empty: none
+	alerts            string // file with alert rules and webhooks; empty: none
 
 	figures statsCollector
 }
@@ -42,9 +46,23 @@ func (s *statsOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.toToken, "stats-to-token-file", "", "`file` with the token for --stats-to, of the scope report")
 	f.StringVar(&s.toCA, "stats-to-ca", "",
 		"`file` with the certificates that sign that of --stats-to (default: those of the system)")
+	f.StringVar(&s.alerts, "alerts", "",
+		"YAML `file` with alert rules and webhooks, read again on SIGHUP (default: the rules of the dashboard only)")
 	f.StringVar(&s.udp, "stat-udp", "",
 		"`HOST:PORT` where programs report calls as UDP datagrams; everybody who can send to it can report (default: "+
 			"none)")
+}
+
+// readAlerts reads the file with alert rules, or returns one without rules.
+func (s *statsOptions) readAlerts() (*alert.File, error) {
+	if s.alerts == "" {
+		return new(alert.File), nil
+	}
+	f, err := alert.ReadFile(s.alerts)
+	if err != nil {
+		return nil, usageError{settingError{"alerts", -1, err}}
+	}
+	return f, nil
 }
 
 // check refuses values that are not possible.
@@ -64,6 +82,12 @@ func (s *statsOptions) check(o *options) error {
 	} else if s.toCA != "" {
 		return wrong("stats-to-ca", "needs --stats-to")
 	}
+	if s.alerts != "" && s.to != "" {
+		return wrong("alerts", "the node of --stats-to keeps the statistics: give it the file")
+	}
+	if s.alerts != "" && o.data == "" && o.admin == "" {
+		return wrong("alerts", "needs --data or --admin: nothing keeps statistics")
+	}
 	if s.udp == "" {
 		return nil
 	}
@@ -81,8 +105,12 @@ type statistics struct {
 	keeper  *keep.Keeper    // nil: this process keeps none
 	sender  *forward.Sender // nil: this process sends none
 	intake  *intake.Intake  // nil: no datagrams
+	alerts  *alert.Alerts   // nil: this process has none
 	log     *slog.Logger
 	logRate *rate.Limiter
+
+	endAlerts context.CancelFunc
+	checking  sync.WaitGroup
 }
 
 // openStats opens what the flags ask for. It returns nil if that is nothing. The caller closes it.
@@ -109,12 +137,41 @@ func openStats(o *options) (s *statistics, err error) {
 			err = fmt.Errorf("--stat-udp: %s: %w", o.stats.udp, err)
 		}
 	}
+	if err == nil && s.keeper != nil {
+		err = s.openAlerts(o)
+	}
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	o.stats.figures.of.Store(s)
 	return s, nil
+}
+
+// openAlerts begins to check the alert rules.
+func (s *statistics) openAlerts(o *options) error {
+	file, err := o.stats.readAlerts()
+	if err != nil {
+		return err
+	}
+	cfg := alert.Config{Keeper: s.keeper, File: file, Logger: o.log}
+	if o.data != "" {
+		cfg.State = filepath.Join(o.data, "alerts.json")
+	}
+	if s.alerts, err = alert.New(cfg); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	s.endAlerts = end
+	s.checking.Go(func() { s.alerts.Run(ctx) })
+	onReload(o, func(next *options) (func() error, error) {
+		file, err := next.stats.readAlerts()
+		if err != nil {
+			return nil, err
+		}
+		return func() error { s.alerts.SetFile(file); return nil }, nil
+	}, "alerts")
+	return nil
 }
 
 // tell logs where statistics go.
@@ -200,6 +257,10 @@ func (s *statistics) take(ctx context.Context, report []byte) error {
 func (s *statistics) close() {
 	if s == nil {
 		return
+	}
+	if s.alerts != nil {
+		s.endAlerts()
+		s.checking.Wait()
 	}
 	if s.intake != nil {
 		s.intake.Close()

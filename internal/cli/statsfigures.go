@@ -50,12 +50,25 @@ var intakeFigures = []workerFigure{
 		"Failed calls without an entry in the log, because too many came in a second."},
 }
 
+// alertFigures are the metrics of alerts. They are fields of alert.Stats.
+var alertFigures = []workerFigure{
+	{"Pending", "sluice_alerts_pending", "Alerts whose condition has not held long enough to fire."},
+	{"Firing", "sluice_alerts_firing", "Alerts that fire, silenced ones included."},
+	{"Fired", "sluice_alerts_fired_total", "Alerts that have fired."},
+	{"Dropped", "sluice_alerts_dropped_total", "Alerts that were not made, because there are too many."},
+	{"CheckErrors", "sluice_alerts_check_errors_total", "Alert rules that could not be checked."},
+	{"SaveErrors", "sluice_alerts_save_errors_total", "Writes of the file with alerts that failed."},
+	{"Sent", "sluice_alerts_notifications_sent_total", "Requests that a webhook has taken."},
+	{"Failed", "sluice_alerts_notifications_failed_total", "Requests to webhooks that failed. Most are sent again."},
+	{"Lost", "sluice_alerts_notifications_lost_total", "Notifications that were given up."},
+}
+
 // statsCollector reads the figures of statistics, as soon as there are some.
 type statsCollector struct{ of atomic.Pointer[statistics] }
 
 // Describe implements prometheus.Collector.
 func (c *statsCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range slices.Concat(keeperFigures, senderFigures, intakeFigures) {
+	for _, f := range slices.Concat(keeperFigures, senderFigures, intakeFigures, alertFigures) {
 		to <- f.desc()
 	}
 }
@@ -74,5 +87,8 @@ func (c *statsCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	if s.intake != nil {
 		emitFigures(to, intakeFigures, s.intake.Stats())
+	}
+	if s.alerts != nil {
+		emitFigures(to, alertFigures, s.alerts.Stats())
 	}
 }

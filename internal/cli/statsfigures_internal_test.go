@@ -58,11 +58,12 @@ func TestEveryFigureOfStatisticsIsAMetric(t *testing.T) {
 func TestStatsCollector(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
+	kept := len(keeperFigures) + len(alertFigures)
 	for want, o := range map[int]*options{
-		0:                                       {},
-		len(keeperFigures):                      {admin: "127.0.0.1:0"},
-		len(keeperFigures) + len(intakeFigures): {admin: "127.0.0.1:0", stats: statsOptions{udp: "127.0.0.1:0"}},
-		len(senderFigures):                      {admin: "127.0.0.1:0", stats: statsOptions{to: "http://127.0.0.1:1"}},
+		0:                         {},
+		kept:                      {admin: "127.0.0.1:0"},
+		kept + len(intakeFigures): {admin: "127.0.0.1:0", stats: statsOptions{udp: "127.0.0.1:0"}},
+		len(senderFigures):        {admin: "127.0.0.1:0", stats: statsOptions{to: "http://127.0.0.1:1"}},
 	} {
 		o.log, o.stats.maxBytes = log, keep.MinBytes
 		s, err := openStats(o)

@@ -33,7 +33,7 @@ func reloads(c *cobra.Command) bool {
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
 	keeps := o != nil && (o.exitWithParent || o.config.path != "" || o.tls.given() || o.tokens.hasKeys() ||
-		o.admin != "" && (o.adminPair.Cert != "" || o.adminTokenFile != ""))
+		o.stats.alerts != "" || o.admin != "" && (o.adminPair.Cert != "" || o.adminTokenFile != ""))
 	return can && err == nil && n > 0 || keeps
 }
 

@@ -69,8 +69,9 @@ var topics = []topic{
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
 		"broadcast-prefix"},
+	{"Directory", "engine engine-prefix engine-password-file engine-ca"},
 	{"Operators", "admin admin-token-file admin-publish-rate admin-tls-cert admin-tls-key"},
-	{"Data and statistics", "data stats-max-bytes stats-to stats-to-token-file stats-to-ca stat-udp"},
+	{"Data and statistics", "data stats-max-bytes stats-to stats-to-token-file stats-to-ca stat-udp alerts"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
 	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},

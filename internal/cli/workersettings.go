@@ -11,7 +11,7 @@ import (
 
 // sharedWithGateway are settings of workers that a gateway in the same process keeps until a
 // restart, so that its worker processes have to keep them too.
-var sharedWithGateway = []string{"key-file", "drain-timeout", "link-tls-name"}
+var sharedWithGateway = append([]string{"key-file", "drain-timeout", "link-tls-name"}, engineFlags...)
 
 // keepWorkerSettings makes worker processes have the settings in effect, and changeable. The
 // processes do not read the file: it may have become wrong since, or not be meant yet. It must be

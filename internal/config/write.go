@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ func Print(sections []Section, sources Sources, list string, items []Item) strin
 				printItems(&b, f, from, items)
 				continue
 			}
-			text := value(f)
+			text := urlPassword.ReplaceAllString(value(f), "$1***@")
 			if Secret(f) && f.Value.String() != "" {
 				text = `"***"`
 			}
@@ -65,6 +66,9 @@ func Print(sections []Section, sources Sources, list string, items []Item) strin
 	}
 	return b.String()
 }
+
+// urlPassword matches the password in a URL.
+var urlPassword = regexp.MustCompile(`(://[^/@\s]*:)[^/@\s]*@`)
 
 // printItems writes the elements of a list of a file.
 func printItems(b *strings.Builder, f *pflag.Flag, from Source, items []Item) {

@@ -66,7 +66,8 @@ type Row struct {
 
 // Rows are rows with one owner each. A key is "kind/name": 1 to MaxKey bytes, a kind that is not
 // empty, and any name. An owner names one run of one program: it is not used again after a restart,
-// so it has a random part. Leases are 1 ms to MaxLease.
+// so it has a random part. Nor is it used again for a row after a Release that returned
+// ErrUnavailable, which may yet arrive. Leases are 1 ms to MaxLease.
 //
 // Each method is atomic, and may be called by any goroutine. Each returns an error that wraps
 // ErrInvalid or ErrUnavailable, besides those of its own. None blocks for longer than a driver's

@@ -137,7 +137,8 @@ func (l *Lease) Put(ctx context.Context, value []byte) error {
 	return err
 }
 
-// Release stops the renewals and frees the row.
+// Release stops the renewals and frees the row. After ErrUnavailable the row may only be claimed
+// again with another owner.
 func (l *Lease) Release(ctx context.Context) error {
 	l.stop()
 	<-l.done

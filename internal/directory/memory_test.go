@@ -6,9 +6,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/directory/directorytest"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	suite.Beside(6)
+	leaktest.Main(m)
+}
 
 // memory is one Memory, which all of its clients share.
 type memory struct{ *directory.Memory }

@@ -40,7 +40,7 @@ const (
 	// lapseTime is when the gateway assumes that the permit is over, from when it has answered.
 	lapseTime = PermitTime + PermitTime/4
 	// SetTime is how long a sender may use a set, from when it has asked for it.
-	SetTime = time.Minute
+	SetTime = 5 * time.Minute
 	// refreshAfter is when a sender asks again for a set that it uses.
 	refreshAfter = SetTime * 2 / 3
 )

@@ -103,7 +103,7 @@ func (w *world) newNode(id uint32) *node {
 	n := &node{w: w, id: id, holder: NewHolder(id, modelLoops), refs: make(map[directory.Set]int),
 		acked: make(map[directory.Set]bool), waits: make(map[uint64]directory.Set)}
 	for i := range modelLoops {
-		n.loops = append(n.loops, &nodeLoop{n: n, index: i, permits: NewPermits(), sender: NewSender(modelMaxSets)})
+		n.loops = append(n.loops, &nodeLoop{n: n, index: i, permits: NewPermits(), sender: NewSender(id, modelMaxSets)})
 	}
 	return n
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	defaultSets     = 16384
+	defaultSets     = 65536
 	defaultFetches  = 4096
 	maxJoins        = 1024                   // relayed joins that a Sender remembers one by one
 	retryAfter      = 500 * time.Millisecond // pause after the directory has failed
@@ -33,6 +33,7 @@ type SenderCounters struct {
 // Sender is what one sender knows: sets, and permits of gateways. It has one owner.
 type Sender struct {
 	SenderCounters
+	self                uint32 // the gateway of the sender, to which it does not send; 0: none
 	maxSets, maxFetches int
 
 	sets     map[string]*knownSet // by kind and name; bound: sets that a sender knows
@@ -94,11 +95,12 @@ type relayedJoin struct {
 	sequence uint64
 }
 
-// NewSender returns a Sender that keeps at most maxSets sets in memory, 16,384 if it is 0.
-func NewSender(maxSets int) *Sender {
+// NewSender returns the Sender of a loop of gateway self, or of a worker if that is 0. It keeps at
+// most maxSets sets in memory, 65,536 if that is 0.
+func NewSender(self uint32, maxSets int) *Sender {
 	maxSets = cmp.Or(maxSets, defaultSets)
 	return &Sender{
-		maxSets: maxSets, maxFetches: min(maxSets, defaultFetches),
+		self: self, maxSets: maxSets, maxFetches: min(maxSets, defaultFetches),
 		sets: make(map[string]*knownSet), fetching: make(map[string]*fetch),
 		gateways: make(map[uint32]*permission), joining: make(map[string]int),
 	}
@@ -348,7 +350,11 @@ func (s *Sender) Located(now time.Duration, set directory.Set, gateways []uint32
 		k = s.add(string(s.key))
 	}
 	slices.Sort(gateways)
-	k.gateways = slices.Compact(gateways)
+	gateways = slices.Compact(gateways)
+	if i, found := slices.BinarySearch(gateways, s.self); found {
+		gateways = slices.Delete(gateways, i, i+1)
+	}
+	k.gateways = gateways
 	k.token, k.asked, k.next = token, f.asked, f.asked+refreshAfter
 }
 

@@ -13,7 +13,7 @@ const began = time.Hour
 
 // permitted is a Sender with the permits of gateways 1 to n, in generation 1.
 func permitted(n, maxSets int) *Sender {
-	s := NewSender(maxSets)
+	s := NewSender(1_000_000, maxSets)
 	for id := range uint32(n) {
 		s.AddGateway(id + 1)
 		s.Permit(began, id+1, 1, began)
@@ -49,7 +49,7 @@ func TestThreeOfAHundred(t *testing.T) {
 	if to := s.recipients(began, "g"); to != nil {
 		t.Errorf("an unknown group goes to %d", to)
 	}
-	s.learn(began, "g", 30, 7, 99, 7)
+	s.learn(began, "g", 30, 7, 99, 7, 1_000_000)
 	s.learn(began, "h", 8)
 	if to := s.recipients(began, "g"); !slices.Equal(to, []uint32{7, 30, 99}) {
 		t.Errorf("the group goes to %d", to)

@@ -13,7 +13,7 @@ import (
 
 // front are the names that the root has, besides dot files.
 var front = []string{
-	"engine", "codec", "gateway", "worker", "chat", "bench",
+	"engine", "codec", "gateway", "worker", "directory", "chat", "bench",
 	"main.go", "go.mod", "go.sum",
 	"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE",
 	"internal", "docs", "e2e",

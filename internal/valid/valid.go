@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -57,6 +58,19 @@ func HostPort(addr string) error {
 	}
 	if err := Port(port); err != nil {
 		return fmt.Errorf("%q: %w", addr, err)
+	}
+	return nil
+}
+
+// Dialable returns an error for a host:port whose host is no name or address that others can
+// connect to: it is empty, 0.0.0.0 or [::].
+func Dialable(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return HostPort(addr)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return fmt.Errorf("%q: must have a host that others can connect to", addr)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/seed-7410fe32/sluice/gateway/admin"
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
@@ -112,14 +113,44 @@ func TestDrillDown(t *testing.T) {
 		if strings.Contains(text(), "99.03 %, fair, 1,040 calls") {
 			break
 		}
-		run(t, ada, chromedp.KeyEvent("\ue012")) // left
+		run(t, ada, chromedp.KeyEvent(kb.ArrowLeft))
 	}
 	if !strings.Contains(text(), "99.03 %, fair, 1,040 calls") {
 		t.Errorf("the strip says %q", text())
 	}
+	if marked := ask[int](t, ada, `document.querySelectorAll(".strip .cell.at").length`); marked != 1 {
+		t.Errorf("%d cells are marked", marked)
+	}
 	run(t, ada, chromedp.KeyEvent("\r"), until(`document.querySelector(".pick:popover-open")`),
 		until(`document.activeElement.textContent === "Failures of this time"`), chromedp.KeyEvent("\r"),
 		shows("h1", "Failures"), until(`document.querySelectorAll(".log li").length === 10`))
+}
+
+// TestCurveKeys goes through a curve with the keyboard. The place stays when new figures come.
+func TestCurveKeys(t *testing.T) {
+	browsertest.Path(t)
+	f := start(t, nil)
+	f.known(time.Now())
+	ada := browsertest.Open(t, 1280, 900)
+	f.logIn(ada, operateToken)
+	run(t, ada, chromedp.WaitVisible(chromedp.CSS(".u-over")), shows(".modules", "message"),
+		script(`document.querySelector(".plot").focus()`))
+	said := func() string { return ask[string](t, ada, `document.activeElement.getAttribute("aria-valuetext")`) }
+	for steps := 0; !strings.Contains(said(), "0.167"); steps++ {
+		if steps == 8 {
+			t.Fatalf("no peak: %q", said())
+		}
+		run(t, ada, chromedp.KeyEvent(kb.ArrowLeft))
+	}
+	peak := said()
+	f.known(time.Now().Add(-10 * time.Minute)) // further figures
+	run(t, ada, shows(".tile:nth-child(5)", "20 failures"))
+	if said() != peak {
+		t.Errorf("it said %q, and says %q", peak, said())
+	}
+	run(t, ada, chromedp.KeyEvent("\r"), shows(".pick:popover-open", "0.167"), chromedp.KeyEvent(kb.Tab),
+		chromedp.KeyEvent("\r"), until(`document.querySelector(".range > button").classList.contains("current")`),
+		shows("h1", "Overview"), shows(".zone", "fixed time"))
 }
 
 // TestFailureLog searches, opens a failure and reproduces what is shown from the address alone.

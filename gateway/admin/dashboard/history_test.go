@@ -102,13 +102,13 @@ func remember(t *testing.T, k *keep.Keeper, now time.Time) {
 	t.Helper()
 	s, random := newSender(t, k), mathrand.New(mathrand.NewPCG(1, 2))
 	first := now.Add(-24 * time.Hour).Add(3 * time.Minute).Truncate(time.Minute)
-	for at := first; !at.After(now.Add(-time.Minute)); at = at.Add(time.Minute) {
-		ago := int(now.Sub(at) / time.Minute)
+	for at := first; !at.After(now); at = at.Add(time.Minute) {
+		ago, part := int(now.Sub(at)/time.Minute), min(float64(now.Sub(at))/float64(time.Minute), 1) // of the minute
 		day := 1 + 0.42*math.Sin(2*math.Pi*float64(at.Unix()%86400)/86400-2)
 		var rows []stats.Row
 		var failures []stats.Failure
 		for _, l := range loads() {
-			n := l.minute * day * (0.94 + 0.12*random.Float64())
+			n := l.minute * day * part * (0.94 + 0.12*random.Float64())
 			count := uint64(n)
 			if random.Float64() < n-math.Floor(n) {
 				count++
@@ -141,7 +141,7 @@ func failuresOf(l load, ago int, count uint64, random *mathrand.Rand) map[uint32
 	rate := 0.000004
 	switch {
 	case l.module == "orders" && ago >= 21 && ago <= 27:
-		rate = 0.03
+		rate = 0.02 + 0.03*float64(min(ago-20, 28-ago))
 	case l.module == "orders" && ago >= 310 && ago <= 330:
 		rate = 0.004
 	case l.module == "billing" && ago%400 < 3:

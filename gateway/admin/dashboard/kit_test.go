@@ -164,6 +164,37 @@ func (f *fixture) dial(groups ...string) {
 	}
 }
 
+// chatter connects clients that send messages until the test ends.
+func (f *fixture) chatter(clients int) {
+	f.t.Helper()
+	for i := range clients {
+		conn, err := net.Dial("tcp", f.text)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		end := make(chan struct{})
+		f.t.Cleanup(func() {
+			close(end)
+			_ = conn.Close()
+			both.Wait()
+		})
+		both.Go(func() { _, _ = io.Copy(io.Discard, conn) })
+		both.Go(func() {
+			every := time.NewTicker(time.Duration(90+7*i) * time.Millisecond)
+			defer every.Stop()
+			for n := 0; ; n++ {
+				_, _ = io.WriteString(conn, strings.Repeat("hello\n", 1+n/20%3))
+				select {
+				case <-end:
+					return
+				case <-every.C:
+				}
+			}
+		})
+	}
+}
+
 // logText collects a log.
 type logText struct {
 	mu   sync.Mutex

@@ -19,6 +19,41 @@
 // or one more than the one before, so that a watcher notices an index that has begun anew. The
 // index hints at rows: who watches reads the rows themselves. A hint that is lost comes with the
 // next renewal.
+//
+// # What it costs
+//
+// Every key has a time to live. Bytes in Redis, measured with 7.0 (TestMemory holds the bounds
+// below):
+//
+//	a row                RowBytes + key + owner + value, until Keep after its lease
+//	its place in lists   IndexBytes + 2 key, 2 h after the last claim or renewal of its kind
+//	a set, 1 gateway     SetBytes + name, EntryTTL after the last Enter
+//	each more entry      EntryBytes: a gateway, or a reader for twice its lease
+//
+// So a gateway with g groups and u uids takes (g+u) x (SetBytes + name) if each of them is nowhere
+// else, and (g+u) x EntryBytes if each is everywhere.
+//
+// Commands a second:
+//
+//	a client, idle       2: the generation and the server's identity; 16 and one for each node in a
+//	                     Cluster
+//	a Lease of 10 s      0.9: two for each renewal
+//	a Watch              1, and for each change 1 and one for each row that has changed
+//	a gateway's sets     (g+u) / 600: each is entered again within a third of EntryTTL
+//	                     one for each Enter, Leave and Locate of a set
+//
+// A command of a batch takes 3 to 11 microseconds of the server's processor, a single one 25
+// (BenchmarkCalls). For each entry of a set an Enter takes 0.5 microseconds more, a Locate 0.8.
+//
+// # What it promises when Redis fails
+//
+// Calls fail at once with directory.ErrUnavailable as soon as a call or the look at each second has
+// failed, and are made again within 4 s of Redis's return, or within 5 s of a fail-over of which
+// the Sentinels' notice was lost. Redis replicates without waiting. So a fail-over may lose the
+// last writes; the generation changes, and within about a second each client knows it. Until then
+// two owners may hold a row. Their epochs differ, the later one's is larger, if the clocks of the
+// two servers differ by less than the fail-over takes. A Redis that must not lose writes has
+// min-replicas-to-write.
 package redisdir
 
 // Rights returns the rights, as ACL SETUSER takes them, that a user needs for a prefix: its keys,
@@ -28,3 +63,11 @@ func Rights(prefix string) string {
 		"+evalsha +eval +time +get +getex +set +pexpire +pttl +publish +subscribe +unsubscribe +info " +
 		"+role +cluster|slots +cluster|shards"
 }
+
+// What each thing takes in Redis at most, in bytes, with names that are as long as usual.
+const (
+	RowBytes   = 550 // a row, besides its key, owner and value
+	IndexBytes = 300 // its places in the index, besides twice its key
+	SetBytes   = 250 // a set with one gateway, besides its name
+	EntryBytes = 150 // each further gateway in it, and each reader while its lease lasts twice
+)

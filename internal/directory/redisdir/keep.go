@@ -63,6 +63,7 @@ func (s *server) keep(first chan<- struct{}) {
 		case <-s.ctx.Done():
 		case <-wait.C:
 		case <-s.failedWhile(err == nil):
+			backoff.Sleep(s.ctx, firstPause)
 		}
 		wait.Stop()
 	}
@@ -90,7 +91,23 @@ func (s *server) connect() (rueidis.Client, error) {
 		return nil, err
 	}
 	s.client.Store(&client)
+	s.warn(client)
 	return client, nil
+}
+
+// warn logs when a server may remove rows or sets to make room: then rows have two owners, and
+// sends miss members.
+func (s *server) warn(client rueidis.Client) {
+	ctx, cancel := s.bounded(s.ctx)
+	defer cancel()
+	for addr, node := range client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("memory").Build()).ToString()
+		policy := field(info, "maxmemory_policy")
+		if limit := field(info, "maxmemory"); err == nil && limit != "0" && policy != "noeviction" {
+			s.cfg.Logger.Warn("redis may evict what it is to keep: set maxmemory-policy to noeviction",
+				"addr", addr, "maxmemory", limit, "policy", policy)
+		}
+	}
 }
 
 func (s *server) disconnect() {

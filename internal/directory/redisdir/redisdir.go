@@ -42,6 +42,14 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Check returns an error if New would not accept the Config. It reads the files and connects to
+// nothing.
+func (c *Config) Check() error {
+	with := *c
+	_, err := with.check()
+	return err
+}
+
 func (c *Config) check() (redisurl.Target, error) {
 	if field, err := valid.Numbers(c); err != nil {
 		return redisurl.Target{}, fmt.Errorf("redisdir: Config.%s: %w", field, err)

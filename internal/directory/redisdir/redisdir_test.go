@@ -13,9 +13,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/directory/redisdir"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/redistest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m, redistest.AwaitClients) }
+func TestMain(m *testing.M) {
+	suite.Beside(6)
+	leaktest.Main(m, redistest.AwaitClients)
+}
 
 // connect opens a client, which is closed at the end of the test.
 func connect(t *testing.T, cfg redisdir.Config) *redisdir.Directory {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha1" // Redis names scripts by it
 	_ "embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -93,9 +92,11 @@ func (s *server) run(ctx context.Context, calls ...call) ([]rueidis.RedisMessage
 	}
 	s.teach(ctx, client, calls, answers, errs)
 	for _, e := range errs {
-		if e != nil && !rueidis.IsRedisNil(e) {
-			s.errors.Add(1)
-			err = errors.Join(err, s.failure(e))
+		if e == nil || rueidis.IsRedisNil(e) {
+			continue
+		}
+		if s.errors.Add(1); err == nil {
+			err = s.failure(e)
 		}
 	}
 	return answers, err
@@ -124,15 +125,17 @@ func (s *server) teach(ctx context.Context, client rueidis.Client, calls []call,
 
 // failure returns the error of a call that has no answer of its script.
 func (s *server) failure(err error) error {
-	if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "OOM ") {
+	reply, ok := rueidis.IsRedisErr(err)
+	switch {
+	case ok && strings.HasPrefix(reply.Error(), "OOM "):
 		return fmt.Errorf("%w: %w", directory.ErrFull, err)
-	}
-	if s.ctx.Err() != nil {
+	case s.ctx.Err() != nil:
 		return errClosed
-	}
-	select {
-	case s.failed <- struct{}{}:
-	default:
+	case !ok:
+		select {
+		case s.failed <- struct{}{}:
+		default:
+		}
 	}
 	return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
 }

@@ -21,10 +21,10 @@ for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
 
 // Chart is a figure with curves. series are {label, colour (a name of the style sheet), fill, dash,
 // bars}; format writes a value. picked gets the element, and the beginning and end of a time in
-// milliseconds. own gives a series a scale of its own, without an axis.
+// milliseconds. With log the scale is logarithmic. own gives a series a scale of its own, without an axis.
 export class Chart {
-  constructor({ title, unit, series, format, stacked = false, height = 208, picked }) {
-    Object.assign(this, { title, series, format, stacked, height, picked, step: 60, data: null, at: -1, plot: null });
+  constructor({ title, unit, series, format, stacked = false, log = false, height = 208, picked }) {
+    Object.assign(this, { title, series, format, stacked, log, height, picked, step: 60, data: null, at: -1, plot: null });
     this.legend = h("ul.legend");
     this.canvas = h("div.plot", { tabindex: "0", role: "slider", "aria-label": `${title}: ${t.chartHelp}`,
       "aria-valuemin": "0", keydown: (e) => this.key(e), focus: () => this.move(this.at < 0 ? this.last() : this.at),
@@ -57,6 +57,8 @@ export class Chart {
       this.series = series;
       this.labels();
     }
+    const held = this.at < 0 ? undefined : this.times[this.at];
+    this.at = held === undefined ? -1 : times.indexOf(held);
     Object.assign(this, { step, times, raw: values });
     this.note.hidden = values.some((v) => v.some((n) => n > 0));
     const data = [times, ...(this.stacked ? stack(values) : values)];
@@ -64,7 +66,6 @@ export class Chart {
     if (other || !this.plot || this.plot.series.length !== data.length) this.draw();
     else this.plot.setData(data);
     put(this.canvas, "aria-valuemax", Math.max(times.length - 1, 0));
-    if (this.at >= times.length) this.at = -1;
     this.write(this.at);
     if (!this.grid.hidden) this.tabulate();
   }
@@ -78,17 +79,18 @@ export class Chart {
     const width = this.canvas.clientWidth;
     if (width === 0) return; // fit draws when it has a place
     this.plot = new uPlot({
-      width, height: this.height, legend: { show: false }, padding: [10, 8, 0, 0],
+      width, height: this.height, legend: { show: false }, padding: [10, 22, 0, 0],
       cursor: { sync: { key: cursors.key, setSeries: false }, y: false, drag: { x: true, y: false, setScale: false, dist: 5 },
         points: { size: 6, width: 1.5, fill: (u, i) => colour(this.series[i - 1].colour), stroke: () => colour("card") } },
       series: [{}, ...this.series.map((s) => this.drawn(s))],
       scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
-        y: { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
+        y: this.log ? { distr: 3, range: (u, min, max) => around(min, max) } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
         own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] } },
       axes: [
         { ...axis(), size: 30, space: 64, values: (u, splits) => labels(splits), incrs: [60, 300, 600, 900, 1800, 3600, 7200,
           10800, 21600, 43200, 86400, 172800, 432000] },
-        { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => this.format(v)) },
+        { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => v === null ? null : this.format(v)),
+          ...this.log && { filter: round, grid: { ...axis().grid, filter: round } } },
       ],
       hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
     }, this.data, this.canvas);
@@ -102,7 +104,7 @@ export class Chart {
       return { stroke, fill: stroke, width: 0, scale: s.own ? "own" : "y", points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }) };
     }
     return { stroke, width: s.thin ? 1 : 1.75, dash: s.dash ? [5, 4] : undefined, spanGaps: false,
-      points: { show: (u, i, from, to) => to - from < 3, size: 5 }, paths: uPlot.paths.linear(),
+      points: { show: false, filter: (u, i) => alone(u.data[i]), size: 5, width: 0, fill: stroke }, paths: uPlot.paths.linear(),
       fill: s.fill ? (u) => shade(u, stroke) : undefined };
   }
 
@@ -212,6 +214,31 @@ export class Chart {
 
 const axis = () => ({ stroke: colour("quiet"), font: `11px ${getComputedStyle(document.body).fontFamily}`, gap: 6,
   grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, border: { show: false } });
+
+// alone returns the places of values without a neighbour, which a line does not show.
+function alone(values) {
+  const found = values.map((v, i) => i).filter((i) => values[i] !== null && (values[i - 1] ?? null) === null &&
+    (values[i + 1] ?? null) === null);
+  return found.length > 0 ? found : null;
+}
+
+// around returns the ends of a logarithmic scale: 1, 2 or 5 times a power of ten.
+function around(min, max) {
+  if (!(max > 0)) return [1e-4, 1];
+  const least = (min > 0 ? min : max) * 0.85, most = max * 1.1;
+  const ends = (v) => [1, 2, 5, 10].map((n) => n * 10 ** Math.floor(Math.log10(v)));
+  return [ends(least).findLast((n) => n <= least) ?? least, ends(most).find((n) => n >= most) ?? most];
+}
+
+// round leaves the powers of ten of the marks of a logarithmic axis, and on a short one their double
+// and fivefold too.
+function round(u, splits) {
+  const few = splits.length > 0 && splits.at(-1) / splits[0] < 50;
+  return splits.map((v) => {
+    const lead = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
+    return lead === 1 || lead === 10 || few && (lead === 2 || lead === 5) ? v : null;
+  });
+}
 
 // labels writes the times of an axis: the day where it changes, the time of day elsewhere.
 function labels(splits) {

@@ -20,7 +20,7 @@ export class Curves {
     const range = rangeOf(place.query, now()), picked = picker(place);
     this.rate = new Chart({ title: t.rate, unit: t.rateUnit, format: perSecond, picked, stacked: false, series: [
       { label: t.succeeded, colour: "accent", fill: true }, { label: t.failedOwn, colour: "bad", bars: true, own: true }] });
-    this.latency = new Chart({ title: t.latency, unit: t.latencyUnit, format: f.duration, picked, series: [
+    this.latency = new Chart({ title: t.latency, unit: t.latencyUnit, format: f.duration, picked, log: true, series: [
       { label: t.p50, colour: "accent" }, { label: t.p95, colour: "violet" }, { label: t.p99, colour: "pink" }] });
     this.codes = codes ? new Chart({ title: t.codes, unit: t.codesUnit, format: perSecond, picked, stacked: true, series: [] }) : null;
     this.strip = new Strip({ picked });
@@ -46,7 +46,7 @@ export class Curves {
     if (!this.codes) return;
     const all = codesOf(series, now());
     this.codes.set(all.times, all.values, series.step, all.codes.map((code, i) => ({ colour: palette[i], bars: true,
-      label: code === "other" || code === "4294967295" ? t.other : t.code(code) })));
+      label: code === "other" || code === "4294967295" ? t.other : code })));
   }
 
   close() {

@@ -1,7 +1,7 @@
 // The page: a login if one is needed, and then what the address says.
 
 import * as alerts from "./alerts.js";
-import { network, Refused, session } from "./api.js";
+import { Feed, get, network, Refused, session } from "./api.js";
 import * as detail from "./detail.js";
 import { h } from "./dom.js";
 import * as failures from "./failures.js";
@@ -17,7 +17,9 @@ import { t } from "./texts.js";
 const root = document.querySelector("#root");
 const pages = { overview, module: detail, failures, live: livePage, alerts };
 
-let shell = null, open = null, place = null, forget = () => {};
+const alertsEvery = 15_000; // milliseconds
+
+let shell = null, open = null, firing = null, place = null, forget = () => {};
 const troubled = new Set(); // feeds whose last request failed
 
 // enter begins with an operator, or none if no login is needed.
@@ -26,6 +28,8 @@ function enter(operator) {
   root.replaceChildren(shell.root);
   forget = live.listen((now) => shell.now(now));
   live.start();
+  firing = new Feed((signal) => get("alerts", {}, signal), alertsEvery, { show: ({ active }) =>
+    shell.alerts(active.filter((a) => a.state === "firing" && !a.silenced).length) });
   show();
 }
 
@@ -35,6 +39,7 @@ function leave(why = "") {
   forget();
   open?.close();
   live.stop();
+  firing.stop();
   troubled.clear();
   shell = open = null;
   login.open(root, { why, entered: enter });

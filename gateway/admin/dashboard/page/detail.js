@@ -7,7 +7,7 @@ import { sumCodes, total } from "./figures.js";
 import * as f from "./format.js";
 import { FailureList } from "./failurelist.js";
 import { ModuleTable } from "./moduletable.js";
-import { card, codeLink, empty, tile, trouble } from "./parts.js";
+import { card, codeLink, empty, loading, tile, trouble } from "./parts.js";
 import { asked, kept, link, rangeOf, refreshOf } from "./place.js";
 import { t } from "./texts.js";
 
@@ -19,7 +19,7 @@ export function open(root, place) {
   const calls = tile(t.calls, { curve: true }), availability = tile(t.availability), failed = tile(t.failed, { href: toFailures }),
     p50 = tile(t.p50), p95 = tile(t.p95), p99 = tile(t.p99);
   const tiles = h("div.tiles", {}, ...[calls, availability, failed, p50, p95, p99].map((x) => x.root));
-  const body = h("div.body", {}, h("p.loading", { role: "status" }, t.loading));
+  const body = h("div.body", {}, loading());
   root.append(tiles, body);
 
   const codeRows = h("ul.bars");

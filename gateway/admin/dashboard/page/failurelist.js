@@ -51,7 +51,7 @@ export class FailureList {
     const { page, query } = this.place, base = page === "failures" ? { ...query, cursor: "" } : kept(query);
     const only = (part) => link({ page: "failures", query: { ...base, ...part } });
     const near = { from: String(Math.floor(at / 1000) - 150), to: String(Math.floor(at / 1000) + 150) };
-    const fields = [[t.when, `${f.full(at)} · ${x.time}`], [t.module, x.module], [t.interface, x.interface], [t.codeField, String(x.code)],
+    const fields = [[t.when, f.full(at)], [t.timestamp, x.time], [t.module, x.module], [t.interface, x.interface], [t.codeField, String(x.code)],
       [t.address, x.addr || t.none], [t.node, x.node || t.none]];
     return h("div.more-of", {}, h("pre", { tabindex: "0", "aria-label": t.text }, x.text || t.none),
       h("dl", {}, ...fields.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, h("bdi", {}, value))))),

@@ -3,30 +3,12 @@
 import { Feed, get, write } from "./api.js";
 import { h, list, put, say } from "./dom.js";
 import * as f from "./format.js";
+import { badge, grid } from "./grid.js";
 import { live } from "./now.js";
-import { ask, card, scroller, tell, tile } from "./parts.js";
+import { act, ask, card, tile } from "./parts.js";
 import { t } from "./texts.js";
 
 const slowShown = 20, groupsAsked = 1000, groupsShown = 15, levels = ["debug", "info", "warn", "error"];
-
-// grid is a table whose rows set fills. columns are {name, number, value(row), hide}; a value is a text
-// or an element.
-function grid(name, columns, nothing) {
-  const body = h("tbody"), kind = (tag, c) => `${tag}${c.number ? ".number" : ""}${c.hide ? ".wide-only" : ""}`;
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ...columns.map((c) => h(kind("th", c), { scope: "col" }, c.name)))), body);
-  const none = h("p.quiet-note", { hidden: true }, nothing), scroll = scroller(name, table);
-  return { root: h("div", {}, scroll, none), set(rows, key) {
-    list(body, rows, key, () => h("tr", {}, ...columns.map((c, i) => i === 0 ? h("th", { scope: "row" }) : h(kind("td", c)))),
-      (e, row) => columns.forEach((c, i) => {
-        const v = c.value(row), cell = e.children[i];
-        if (v instanceof Node) {
-          if (!cell.firstChild?.isEqualNode?.(v)) cell.replaceChildren(v);
-        } else { say(cell, v); }
-      }));
-    scroll.hidden = rows.length === 0;
-    none.hidden = rows.length > 0;
-  } };
-}
 
 const meter = (value, most) => {
   const bar = h("i"), e = h("span.meter", { "aria-hidden": "true" }, bar);
@@ -34,7 +16,6 @@ const meter = (value, most) => {
   return e;
 };
 const withMeter = (value, most) => h("span.measured", {}, f.whole(value), meter(value, most));
-const badge = (kind, text) => h(`span.badge.${kind}`, {}, text);
 
 export function open(root, place, session) {
   const mayOperate = session.scopes.includes("operate");
@@ -46,16 +27,16 @@ export function open(root, place, session) {
     { name: t.out, number: true, value: (l) => each(l, "out") }, { name: t.workers, number: true, value: (l) => f.whole(l.workers) },
     { name: t.pendingClients, number: true, hide: true, value: (l) => f.whole(l.pending) },
     { name: t.queued, number: true, value: (l) => f.bytes(l.queued_bytes) }, { name: t.bufferedOutput, number: true, value: (l) => f.bytes(l.buffered_bytes) },
-    { name: t.slow, number: true, value: (l) => f.whole(l.slow_connections) }], "");
+    { name: t.slow, number: true, value: (l) => f.whole(l.slow_connections) }], (l) => l.n, "");
   const each = (l, way) => rates ? f.rate(rates.loops[l.n]?.[way] ?? 0) + t.perSecond : "–";
   const listeners = grid(t.listeners, [{ name: t.url, value: (l) => l.url }, { name: t.connections, number: true, value: (l) => f.whole(l.connections) },
-    { name: t.accepted, number: true, value: (l) => f.whole(l.accepted_total) }, { name: t.refusedTotal, number: true, value: (l) => f.whole(l.refused_total) }], "");
+    { name: t.accepted, number: true, value: (l) => f.whole(l.accepted_total) }, { name: t.refusedTotal, number: true, value: (l) => f.whole(l.refused_total) }], (l) => l.url, "");
   const workers = grid(t.workers, [{ name: t.name, value: (w) => w.name },
     { name: t.state, value: (w) => w.draining ? badge("fair", t.states.draining) : w.behind ? badge("poor", t.states.behind) : badge("good", t.states.active) },
     { name: t.clients, number: true, value: (w) => withMeter(w.clients, w.most) }, { name: t.links, number: true, value: (w) => f.whole(w.links) },
     { name: t.unacked, number: true, value: (w) => f.bytes(w.unacked_bytes) }, { name: t.output, number: true, value: (w) => f.bytes(w.output_bytes) },
     { name: t.weight, number: true, hide: true, value: (w) => f.whole(w.weight) }, { name: t.address, hide: true, value: (w) => w.addr },
-    { name: t.build, hide: true, value: (w) => f.cut(w.build || t.none, 16) }], t.noWorkers);
+    { name: t.build, hide: true, value: (w) => f.cut(w.build || t.none, 16) }], (w) => w.id, t.noWorkers);
   const kick = async (id) => {
     if (!await ask(t.kickSure(id), t.kickNow)) return;
     await act(() => write("POST", "kick", { client: id }), () => t.kicked);
@@ -65,20 +46,20 @@ export function open(root, place, session) {
     { name: t.address, value: (c) => c.addr }, { name: t.worker, hide: true, value: (c) => c.worker || t.none },
     { name: t.bufferedOutput, number: true, value: (c) => f.bytes(c.output_bytes) }, { name: t.queued, number: true, value: (c) => f.bytes(c.queued_bytes) },
     { name: t.lastHeard, number: true, hide: true, value: (c) => t.agoText(f.ago(Date.parse(c.last_heard), Date.now())) },
-    ...mayOperate ? [{ name: t.actions, value: (c) => kickButton(c.id) }] : []], t.noSlow);
+    ...mayOperate ? [{ name: t.actions, value: (c) => kickButton(c.id) }] : []], (c) => c.id, t.noSlow);
   const kicks = new Map(), kickButton = (id) => {
     if (!kicks.has(id)) kicks.set(id, h("button.small", { type: "button", "aria-label": `${t.kick} ${id}`, click: () => kick(id) }, t.kick));
     return kicks.get(id);
   };
   const groups = grid(t.largestGroups, [{ name: t.group, value: (g) => g.name },
-    { name: t.clients, number: true, value: (g) => withMeter(g.clients, g.most) }], t.noGroups);
+    { name: t.clients, number: true, value: (g) => withMeter(g.clients, g.most) }], (g) => g.name, t.noGroups);
   const facts = h("dl.facts"), totals = h("dl.facts.totals");
   const groupCard = card(t.largestGroups, {}, groups.root), groupUnit = h("span.unit");
   groupCard.firstChild.append(groupUnit);
   root.append(h("div.tiles", {}, ...[clients, into, out, queued, buffered, slow].map((x) => x.root)),
     card(t.eventLoops, {}, loops.root), card(t.workers, {}, workers.root),
-    h("div.pair", {}, card(t.slowClients, {}, slowTable.root), groupCard),
-    h("div.pair", {}, card(t.gateway, {}, facts), h("div.stack", {}, card(t.listeners, {}, listeners.root), card(t.sinceStart, {}, totals))),
+    card(t.slowClients, {}, slowTable.root), h("div.pair", {}, groupCard, card(t.listeners, {}, listeners.root)),
+    h("div.pair", {}, card(t.gateway, {}, facts), card(t.sinceStart, {}, totals)),
     mayOperate ? operate() : h("p.quiet-note", {}, t.onlyOperate));
 
   const define = (e, pairs) => list(e, pairs, ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd", {})),
@@ -93,19 +74,19 @@ export function open(root, place, session) {
     buffered.set(f.bytes(sum("buffered_bytes")), "", t.bufferedWhat);
     slow.set(f.whole(sum("slow_connections")), "", t.slowWhat, { level: sum("slow_connections") > 0 ? "fair" : undefined });
     most = Math.max(...status.loops.map((l) => l.clients), 0);
-    loops.set(status.loops.map((l, n) => ({ ...l, n })), (l) => l.n);
-    listeners.set(status.listeners, (l) => l.url);
+    loops.set(status.loops.map((l, n) => ({ ...l, n })));
+    listeners.set(status.listeners);
     const busiest = Math.max(...all.map((w) => w.clients), 0);
-    workers.set(all.map((w) => ({ ...w, most: busiest })), (w) => w.id);
+    workers.set(all.map((w) => ({ ...w, most: busiest })));
     define(facts, [[t.name, status.name], [t.id, String(status.id)], [t.state, status.draining ? t.draining : status.ready ? t.ready : status.reason],
       [t.version, status.version], ["Go", status.go.replace(/^go/, "")], [t.uptime, f.uptime(status.uptime_seconds)], [t.workerPort, status.inner]]);
     define(totals, Object.entries(t.totals).map(([name, text]) => [text, f.whole(status.totals[name])]));
   });
   const slowFeed = new Feed((signal) => get("clients", { slow: "true", limit: slowShown }, signal), 2000, {
-    show: ({ clients: all }) => slowTable.set(all, (c) => c.id) });
+    show: ({ clients: all }) => slowTable.set(all) });
   const groupFeed = new Feed((signal) => get("groups", { limit: groupsAsked }, signal), 10_000, { show: ({ groups: all, next }) => {
     const top = all.toSorted((a, b) => b.clients - a.clients).slice(0, groupsShown);
-    groups.set(top.map((g) => ({ ...g, most: top[0].clients })), (g) => g.name);
+    groups.set(top.map((g) => ({ ...g, most: top[0].clients })));
     say(groupUnit, next ? t.partOfGroups(all.length) : "");
   } });
   return { close() {
@@ -115,19 +96,10 @@ export function open(root, place, session) {
   } };
 }
 
-// act does something, and tells what came of it.
-async function act(something, done) {
-  try {
-    tell(done(await something()));
-  } catch (e) {
-    if (e.status === undefined) throw e;
-    tell(e.away ? t.noAnswer : t.refused(e.message));
-  }
-}
-
 // operate is the part of the page with what changes the gateway.
 function operate() {
   const level = h("select", { id: "log-level" }, ...levels.map((l) => h("option", { value: l }, l)));
+  level.value = ""; // not known yet
   const set = h("button.button", { type: "button", click: () => act(() => write("PUT", "log-level", { level: level.value }),
     (a) => t.levelSet(a.level)) }, t.setLevel);
   const drain = h("button.button.danger", { type: "button", click: async () => {

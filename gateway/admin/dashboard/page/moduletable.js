@@ -21,7 +21,7 @@ export class ModuleTable {
     Object.assign(this, { place, range, of, rows: [], order: { key: "name", direction: 1 }, trends: new Map(), word: "" });
     this.head = h("thead");
     this.body = h("tbody");
-    const name = of ? t.interface : t.modules;
+    const name = of ? t.interfaceList : t.modules;
     this.filter = h("input.filter", { type: "search", placeholder: t.filterModules, "aria-label": `${name}: ${t.filterModules}`,
       input: () => {
         this.word = this.filter.value.toLowerCase();

@@ -7,7 +7,7 @@ import { total } from "./figures.js";
 import * as f from "./format.js";
 import { live } from "./now.js";
 import { ModuleTable } from "./moduletable.js";
-import { empty, tile, trouble } from "./parts.js";
+import { empty, loading, tile, trouble } from "./parts.js";
 import { asked, kept, link, rangeOf, refreshOf } from "./place.js";
 import { t } from "./texts.js";
 
@@ -69,7 +69,7 @@ export function open(root, place) {
     table.set(rows);
     if (worst === 0) latency.set("–", "", t.noCalls);
   };
-  body.append(h("p.loading", { role: "status" }, t.loading));
+  body.append(loading());
   const feed = new Feed((signal) => get("stats", asked(range), signal), refreshOf(range), { show, fail });
   return { close() {
     feed.stop();

@@ -27,6 +27,9 @@ export function empty(title, what, ...more) {
   return h("div.empty", {}, icon("inbox"), h("p.title", {}, title), what && h("p", {}, what), ...more);
 }
 
+// loading stands for what is being loaded.
+export const loading = () => h("div.skeleton.loading", { role: "status", "aria-label": t.loading }, h("i"), h("i"));
+
 // trouble says that something cannot be shown, for an error of the API.
 export function trouble(error) {
   if (error.absent) return empty(t.noStats, `${t.noStatsWhat} ${t.saidBy(error.message)}`);
@@ -60,7 +63,7 @@ export function card(title, { unit, kind = "", aside = [] } = {}, ...children) {
 }
 
 // scroller lets a wide table scroll by itself, with the keyboard too.
-export const scroller = (name, table) => h("div.scroll", { tabindex: "0", role: "region", "aria-label": name }, table);
+export const scroller = (name, table) => h("div.scroll", { tabindex: "0", role: "region", "aria-label": t.tableOf(name) }, table);
 
 // code returns a link to the failures with a code.
 export function codeLink(code, query) {
@@ -132,4 +135,16 @@ export function ask(question, yes) {
     document.body.append(d);
     d.showModal();
   });
+}
+
+// act does something, tells what came of it, and returns whether it was done.
+export async function act(something, done) {
+  try {
+    tell(done(await something()));
+    return true;
+  } catch (e) {
+    if (e.status === undefined) throw e;
+    tell(e.away ? t.noAnswer : t.refused(e.message));
+    return false;
+  }
 }

@@ -15,7 +15,7 @@ const moment = (text) => Math.floor(new Date(text).getTime() / 1000);
 
 export class Range {
   constructor() {
-    this.links = presets.map((p) => h("a", { "data-preset": p, title: t.presetsLong[p], "aria-label": t.presetsLong[p] }, t.presets[p]));
+    this.links = presets.map((p) => h("a", { "data-preset": p, title: t.presetsLong[p] }, t.presets[p]));
     this.from = h("input", { type: "datetime-local", id: "from", required: true });
     this.to = h("input", { type: "datetime-local", id: "to", required: true, "aria-describedby": "range-error" });
     this.error = h("p.error", { id: "range-error", role: "alert" });

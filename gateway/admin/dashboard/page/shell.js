@@ -1,10 +1,10 @@
 // What is around each page: the way to the others, the time, the state of the gateway, the menu.
 
-import { logOut, refresh } from "./api.js";
+import { logOut, now, refresh } from "./api.js";
 import { redraw } from "./chart.js";
 import { h, icon, put, say } from "./dom.js";
 import * as f from "./format.js";
-import { kept, link } from "./place.js";
+import { kept, link, rangeOf } from "./place.js";
 import { Range } from "./range.js";
 import { t } from "./texts.js";
 
@@ -16,13 +16,15 @@ export class Shell {
     this.session = session;
     this.left = left;
     this.links = pages.map((p) => h("a", { "data-page": p }, icon(p), h("span", {}, t.pages[p])));
+    this.firing = h("b.firing", { hidden: true });
+    this.links.at(-1).append(this.firing);
     this.state = h("span.pill", { "data-state": "none" }, "–");
     this.name = h("span.gateway-name");
     this.crumbs = h("h1", { tabindex: "-1" });
     this.range = new Range();
-    this.zone = h("span.zone", {}, t.zoneOf(f.zone(Date.now())));
+    this.zone = h("span.zone");
     this.banner = h("div.banner", { role: "alert", hidden: true });
-    this.main = h("main", { id: "main" });
+    this.main = h("div.page");
     this.menu = this.makeMenu();
     const logo = h("a.logo", { href: "#/", "aria-label": t.app }, h("img", { src: document.querySelector("link[rel=icon]").href,
       alt: "", width: "24", height: "24" }), h("strong", {}, t.app));
@@ -32,7 +34,7 @@ export class Shell {
     this.root = h("div.app", {}, h("a.skip", { href: "#main", click: (e) => this.skip(e) }, t.skip),
       h("header.side", {}, logo, h("div.gateway", {}, this.name, this.state),
         h("nav", { "aria-label": t.navigation }, ...this.links), this.menuButton, this.menu),
-      h("div.content", {}, h("div.topbar", {}, this.crumbs, this.zone, this.range.root), this.banner, this.main));
+      h("main.content", { id: "main" }, h("div.topbar", {}, this.crumbs, this.zone, this.range.root), this.banner, this.main));
   }
 
   skip(e) {
@@ -79,6 +81,7 @@ export class Shell {
       href ? h("a", { href }, text) : h("span.here", { title: text }, text)]).filter(Boolean));
     const timeless = place.page === "live" || place.page === "alerts";
     this.range.root.hidden = timeless;
+    say(this.zone, t.zoneOf(f.zone(Date.now())) + (timeless || rangeOf(place.query, now()).preset ? "" : `, ${t.fixed}`));
     this.range.set(place);
     this.title = crumbs.map(([text]) => text).slice(place.page === "module" ? 1 : 0).join(" / ");
     document.title = t.titled(this.title, this.name.textContent);
@@ -92,6 +95,13 @@ export class Shell {
     say(this.state, text);
     put(this.state, "title", status.reason);
     document.title = t.titled(this.title, status.name);
+  }
+
+  // alerts shows how many alerts fire.
+  alerts(n) {
+    this.firing.hidden = n === 0;
+    say(this.firing, String(n));
+    put(this.firing, "aria-label", t.firingNow(n));
   }
 
   // away says that the gateway does not answer, and when the page tries again, in milliseconds.

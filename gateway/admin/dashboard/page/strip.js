@@ -52,6 +52,7 @@ export class Strip {
 
   // set shows the points of a series.
   set(points, step) {
+    const held = this.at < 0 ? undefined : this.shown[this.at].at;
     this.all = cells(points, step);
     const days = rows(this.all), many = days.length > 1;
     this.shown = days.flat();
@@ -65,8 +66,11 @@ export class Strip {
       const last = this.all.at(-1);
       this.ends.replaceChildren(h("span", {}, f.moment(this.all[0].at * 1000)), h("span", {}, f.moment((last.at + last.seconds) * 1000)));
     }
-    this.ends.hidden = many;
-    this.describe(this.at < 0 ? this.all.length - 1 : this.at);
+    if (many) this.ends.replaceChildren(...[0, 6, 12, 18, 24].map((hour) => h("span", {}, f.clock(new Date(2001, 0, 1, hour)))));
+    this.ends.classList.toggle("hours", many);
+    const at = held === undefined ? -1 : this.shown.findIndex((c) => c.at === held);
+    this.mark(at);
+    if (at < 0) this.describe(this.all.length - 1);
   }
 
   row(day, many) {

@@ -12,7 +12,7 @@ export const t = {
   menu: "Menu", theme: "Theme", themes: { system: "System", light: "Light", dark: "Dark" },
   logOut: "Log out", operator: "Operator", noLogin: "no login needed",
   roles: { read: "may read", operate: "may operate" },
-  close: "Close", cancel: "Cancel", copy: "Copy", copied: "Copied",
+  cancel: "Cancel",
 
   // The login.
   loginTitle: "Log in", loginWhat: "Use a token of this gateway's token file, with the scope read or operate.",
@@ -37,25 +37,23 @@ export const t = {
   presetsLong: { "-15m": "Last 15 minutes", "-1h": "Last hour", "-6h": "Last 6 hours", "-24h": "Last 24 hours",
     "-168h": "Last 7 days", "-336h": "Last 14 days" },
   badRange: "The end must be after the beginning.",
-  shown: (from, to) => `${from} to ${to}`,
-  refreshed: "Refreshes by itself", fixed: "A fixed time: no refresh",
+  fixed: "a fixed time, without refresh",
 
   // Figures.
-  now: "Now", clients: "Clients", messagesIn: "Messages in", messagesOut: "Messages out", workers: "Workers",
+  clients: "Clients", messagesIn: "Messages in", messagesOut: "Messages out", workers: "Workers",
   links: "Links", availability: "Availability", calls: "Calls", failed: "Failed", perSecond: "/s",
   p50: "p50", p90: "p90", p95: "p95", p99: "p99", max: "max", mean: "mean",
-  loops: (n) => plural(n, "event loop", "event loops"), pending: (n) => `${count(n)} pending`,
   ofCalls: (n) => `of ${plural(n, "call", "calls")}`, noCalls: "no calls", failures: (n) => plural(n, "failure", "failures"),
   newClients: (rate) => `${rate} new`, waiting: (bytes) => `${bytes} waiting`, buffered: (bytes) => `${bytes} buffered`,
   drainingWorkers: (n) => `${count(n)} draining`, allTaking: "all take clients", noWorker: "none is connected",
   slowest: "of the slowest interface", p50is: (time) => `p50 ${time}`,
 
   // Curves.
-  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "of all calls", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
+  rate: "Calls", rateUnit: "per second", latency: "Latency", latencyUnit: "logarithmic", succeeded: "Succeeded", failedOwn: "Failed (own scale)",
   codes: "Failure codes", codesUnit: "failures per second", other: "other", code: (c) => `Code ${c}`,
   chartHelp: "Left and right move through time, Enter opens what can be done with it",
   pick: "This time", seeFailures: "Failures of this time", zoom: "Zoom in",
-  asTable: "Show as a table", asChart: "Show as a curve", time: "Time",
+  tableOf: (name) => `${name}, table`, asTable: "Show as a table", time: "Time",
   nothingYet: "No calls in this time",
 
   // Availability.
@@ -66,11 +64,10 @@ export const t = {
 
   // The table of modules and interfaces.
   modules: "Modules and interfaces", module: "Module", interface: "Interface", success: "Success", trend: "Trend",
-  shareOf: "Calls per second", all: "All", filterModules: "Filter", noMatch: "Nothing has such a name.",
-  interfaces: (n) => plural(n, "interface", "interfaces"), inInterfaces: (n) => `in ${plural(n, "interface", "interfaces")}`,
-  sortBy: (what) => `Sort by ${what}`,
-  latest: "Latest failures", allFailures: "All failures", byCode: "By code", codeCount: "Failures", codeShare: "Share",
-  noFailures: "No failures in this time.", trendOf: (name) => `Calls of ${name} over time`,
+  all: "All", filterModules: "Filter", noMatch: "Nothing has such a name.",
+  interfaceList: "Interfaces", interfaces: (n) => plural(n, "interface", "interfaces"), inInterfaces: (n) => `in ${plural(n, "interface", "interfaces")}`,
+  latest: "Latest failures", allFailures: "All failures", byCode: "By code",
+  noFailures: "No failures in this time.",
   unknownModule: "There are no calls of this name in this time.",
   none: "–",
 
@@ -82,15 +79,15 @@ export const t = {
   failedLoad: "This cannot be shown", retry: "Try again",
 
   // The failure log.
-  failureLog: "Failure log", search: "Search", anyModule: "All modules", anyInterface: "All interfaces",
-  address: "Address", text: "Text", node: "Node", when: "When", codeField: "Code", textHint: "part of the text",
+  failureLog: "Failure log", anyModule: "All modules", anyInterface: "All interfaces",
+  address: "Address", text: "Text", node: "Node", when: "When", timestamp: "Timestamp", codeField: "Code", textHint: "part of the text",
   addressHint: "address", codeHint: "code", clear: "Clear", older: "Older", newest: "Newest",
   noneYet: "Nothing yet", noneYetWhat: "The search has looked at a part of the log. Older goes on with it.",
   noneFound: "No failure matches", noneFoundWhat: "Choose a longer time, or clear the filters.",
   overTime: "Failures over time", notNarrowed: "not narrowed by address and text",
   onlyCode: "Only this code", onlyAddress: "Only this address", onlyInterface: "Only this interface", around: "5 minutes around it", curvesOf: "Curves of the interface",
   lost: (n) => `${plural(n, "failure is", "failures are")} not in the log, because there were too many. They are counted all the same.`,
-  shownOf: (n) => `${plural(n, "failure", "failures")} on this page`, details: "Details",
+  shownOf: (n) => `${plural(n, "failure", "failures")} on this page`,
 
   // Live.
   gateway: "Gateway", id: "Id", name: "Name", version: "Version", uptime: "Uptime", workerPort: "Worker port",
@@ -115,9 +112,26 @@ export const t = {
   levelSet: (level) => `The log level is ${level}.`, onlyOperate: "Your token may only read.",
 
   // Alerts.
-  noAlerts: "This gateway has no alerts", noAlertsWhat: "It does not offer them. A version with alerts shows its rules here.",
+  noAlerts: "This gateway has no alerts", noAlertsWhat: "Alerts look at statistics, and this gateway keeps none. Start it with --data DIR.",
   active: "Active alerts", allQuiet: "Nothing is wrong.", rules: "Rules", silences: "Silences", noRules: "There is no rule yet.",
-  noSilences: "Nothing is silenced.", test: "Send a test", tested: "The test was sent.",
+  noSilences: "Nothing is silenced.", recent: "Recently over", noneRecent: "No alert has ended lately.", endedAt: "Ended",
+  checkedAt: (time) => `checked at ${time}`, rule: "Rule", where: "Where", what: "What", severity: "Severity", firesWhen: "Fires when",
+  webhooks: "Webhooks", noWebhooks: "There is no webhook. The configuration file names them.", source: "Source", sources: { file: "file", page: "page" },
+  inFile: "in the file", edit: "Edit", remove: "Remove", end: "End", until: "Until", comment: "Comment", by: "By", kind: "Kind",
+  kinds: { json: "JSON", slack: "Slack" }, sent: "Sent", waitingNow: "Waiting", dropped: "Dropped", lastError: "Last error",
+  test: "Test", tested: (name) => `${name}: the test has arrived.`, notTested: (name, why) => `${name}: the test failed: ${why}.`,
+  firingNow: (n) => plural(n, "alert fires", "alerts fire"), silence: "Silence", silenced: "silenced", silencedNow: "It is silenced.", silenceEnded: "The silence has ended.",
+  alertStates: { firing: "firing", pending: "pending", resolved: "over" }, severities: { critical: "critical", warning: "warning", info: "info" },
+  metrics: { availability: "Availability", mean: "Mean latency", p50: "Latency p50", p90: "Latency p90", p95: "Latency p95", p99: "Latency p99",
+    max: "Longest call", rate: "Calls per second", failures: "Failures per second", no_data: "No calls" },
+  sides: { below: "below", above: "above" }, units: { availability: "%", latency: "ms", rate: "per second", failures: "per second" },
+  threshold: (unit) => `Threshold${unit ? `, ${unit}` : ""}`, clearsAt: (unit) => `Ends at${unit ? `, ${unit}` : ""}`,
+  firing: (name, below, limit, window, wait) => `${name} ${below ? "below" : "above"} ${limit} over ${window}${wait ? `, for ${wait}` : ""}`,
+  noDataFor: (window) => `No calls for ${window}`, everywhere: "each interface", anyRule: "Any rule", metric: "Metric",
+  windowMinutes: "Over, minutes", forMinutes: "For, minutes", minCount: "Calls at least", newRule: "New rule", editRule: "Edit the rule", keep: "Save",
+  ruleKept: (name) => `The rule ${name} is saved.`, ruleRemoved: (name) => `The rule ${name} is removed.`, removeSure: (name) => `Remove the rule ${name}?`,
+  newSilence: "New silence", howLong: "How long", commentHint: "why",
+  hours: { 0.5: "30 minutes", 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" },
 };
 
 export { count, plural };

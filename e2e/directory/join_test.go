@@ -1,0 +1,103 @@
+package directory_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+)
+
+// Gateways and workers join, leave in order and crash, while clients of other gateways talk. None
+// of their messages is lost or doubled. A new gateway is in use at once, and one that has gone is
+// given up.
+func TestJoinLeaveAndCrash(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, 2)
+	load := c.load(20 * time.Second)
+
+	third := c.gateway()
+	took := c.inUse(third)
+	t.Logf("the third gateway was in use %v after it listened", took)
+	if took > 2*time.Second {
+		t.Logf("LATE: the goal is 2 s")
+	}
+	proctest.Echoes(t, proctest.Dial(t, third.Addrs["text"]), "hello")
+	c.worker()
+	proctest.Await(t, "the new worker serves all gateways", func() bool {
+		return strings.Count(c.workers[2].Log(), "link open") == 6
+	})
+	if code := c.workers[0].Terminate(); code != 0 {
+		t.Errorf("a worker that leaves: exit code %d", code)
+	}
+	if code := third.Terminate(); code != 0 {
+		t.Errorf("a gateway that leaves: exit code %d", code)
+	}
+	c.workers[1].AwaitLog("gateway given up", 1)
+	if keys := c.redis.Do("keys", "*gateway/*"); strings.Count(keys, "gateway/") > 3 {
+		t.Errorf("rows: %s", keys)
+	}
+
+	crashed := c.gateway()
+	c.inUse(crashed)
+	crashed.Kill()
+	began := time.Now()
+	c.workers[1].AwaitLog("gateway given up", 2)
+	t.Logf("a gateway that had crashed was given up after %v", time.Since(began).Round(time.Millisecond))
+	c.workers[2].Kill()
+	c.worker()
+	c.endsClean(load)
+}
+
+// Three gateways join one, and nothing that is connected notices.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, 2)
+	load := c.load(6 * time.Second)
+	var times []time.Duration
+	for range 3 {
+		times = append(times, c.inUse(c.gateway()))
+	}
+	t.Logf("new gateways were in use after %v", times)
+	for i, g := range c.gateways {
+		conn := proctest.Dial(t, g.Addrs["text"])
+		proctest.Echoes(t, conn, strings.Repeat("x", i+1))
+	}
+	c.endsClean(load)
+	undisturbed(t, slices.Concat(c.gateways, c.workers)...)
+}
+
+// Gateways with a worker each, in one process: each worker serves all gateways, and what people say
+// at one is heard at the others.
+func TestChatOnThreeNodes(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0, 0)
+	var nodes []*proctest.Process
+	for range 3 {
+		nodes = append(nodes, proctest.Start(t, nil, c.bin, "chat", "--engine", c.url(),
+			"--listen", "text://127.0.0.1:0", "--reactors", "1"))
+	}
+	for i, n := range nodes {
+		n.AwaitLog("gateway found", 2)
+		proctest.Await(t, "each worker serves each gateway", func() bool {
+			return strings.Count(n.Log(), `msg="link open" gateway`) == 3
+		})
+		if strings.Contains(n.Log(), "two addresses lead to the same gateway") {
+			t.Errorf("node %d dials itself twice", i)
+		}
+	}
+	names := []string{"Ada", "Bea", "Cem"}
+	var people []*listener
+	for i, n := range nodes {
+		p := newListener(t, n.Addrs["text"])
+		proctest.Say(t, p.conn, "/login "+names[i], "/join lobby")
+		p.hears(`"type":"welcome"`)
+		p.hears(`"room":"lobby"`)
+		people = append(people, p)
+	}
+	proctest.Say(t, people[0].conn, "does everybody read this")
+	for _, p := range people {
+		p.hears("does everybody read this")
+	}
+}

@@ -1,0 +1,165 @@
+// Package directory_test runs gateways and workers that find each other by a directory or by DNS,
+// and lets them join, leave and fail while clients talk. Every message is audited.
+package directory_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/redistest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
+)
+
+func TestMain(m *testing.M) {
+	suite.Beside(3)
+	leaktest.Main(m, http.DefaultClient.CloseIdleConnections)
+}
+
+// cluster is gateways and workers with a directory in Redis. One goroutine uses it.
+type cluster struct {
+	t        *testing.T
+	bin      string
+	redis    *redistest.Server
+	gateways []*proctest.Process
+	workers  []*proctest.Process
+}
+
+func newCluster(t *testing.T, gateways, workers int) *cluster {
+	t.Helper()
+	c := &cluster{t: t, redis: redistest.Start(t), bin: proctest.Build(t)}
+	for range gateways {
+		c.gateway()
+	}
+	for range workers {
+		c.worker()
+	}
+	return c
+}
+
+func (c *cluster) url() string { return "redis://" + c.redis.Addr }
+
+// gateway starts a gateway.
+func (c *cluster) gateway() *proctest.Process {
+	c.t.Helper()
+	g := proctest.Start(c.t, nil, c.bin, "gateway", "--engine", c.url(), "--inner", "127.0.0.1:0", "--reactors", "2",
+		"--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--admin", "127.0.0.1:0")
+	c.gateways = append(c.gateways, g)
+	return g
+}
+
+// worker starts a worker that does what a load asks for.
+func (c *cluster) worker() {
+	c.t.Helper()
+	w := proctest.Start(c.t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url())
+	c.workers = append(c.workers, w)
+}
+
+// load starts a load of all gateways that were started.
+func (c *cluster) load(window time.Duration) <-chan *bench.Report {
+	o := bench.Options{
+		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 60, Rate: 300,
+		Warmup: time.Second, Window: window, Drain: 15 * time.Second,
+	}
+	for _, g := range c.gateways {
+		o.Targets = append(o.Targets, g.Addrs["ws"])
+	}
+	return fleet.Load(c.t, o)
+}
+
+// endsClean waits for the end of a load, of which nothing was lost or doubled.
+func (c *cluster) endsClean(load <-chan *bench.Report) {
+	c.t.Helper()
+	if r := <-load; r != nil {
+		c.t.Logf("%.0f messages a second, audit %+v, latency p50 %d us, max %d us",
+			r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
+		fleet.ExpectClean(c.t, r)
+	}
+}
+
+// get returns the answer of an admin listener.
+func (c *cluster) get(g *proctest.Process, path string) (status int, body string) {
+	c.t.Helper()
+	r, err := http.Get("http://" + g.Addrs["admin"] + path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+// inUse waits until a gateway has workers, and returns how long that has taken.
+func (c *cluster) inUse(g *proctest.Process) time.Duration {
+	c.t.Helper()
+	began := time.Now()
+	proctest.Await(c.t, "the gateway has workers", func() bool {
+		status, _ := c.get(g, "/readyz")
+		return status == http.StatusOK
+	})
+	return time.Since(began).Round(time.Millisecond)
+}
+
+// undisturbed fails the test if a process has lost a link.
+func undisturbed(t *testing.T, all ...*proctest.Process) {
+	t.Helper()
+	for _, p := range all {
+		if strings.Contains(p.Log(), "link closed") || strings.Contains(p.Log(), "link failed") {
+			t.Error("a link was lost")
+		}
+	}
+}
+
+// listener is a text client that remembers what it reads.
+type listener struct {
+	t    *testing.T
+	conn net.Conn
+
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func newListener(t *testing.T, addr string) *listener {
+	t.Helper()
+	l := &listener{t: t, conn: proctest.Dial(t, addr)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		b := make([]byte, 64<<10)
+		for {
+			n, err := l.conn.Read(b)
+			l.mu.Lock()
+			l.text.Write(b[:n])
+			l.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.conn.Close()
+		<-read
+	})
+	return l
+}
+
+// hears waits until the client has read a text.
+func (l *listener) hears(text string) {
+	l.t.Helper()
+	proctest.Await(l.t, "a client reads "+text, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return strings.Contains(l.text.String(), text)
+	})
+}
