@@ -68,20 +68,21 @@ func TestGrowth(t *testing.T) {
 	undisturbed(t, slices.Concat(c.gateways, c.workers)...)
 }
 
-// Gateways with a worker each, in one process: each worker serves all gateways, and what people say
-// at one is heard at the others.
+// Three nodes with a gateway and workers each, in one process or in several: each worker serves all
+// gateways, what people say at one is heard at the others, and all workers call the same gateway
+// for what is kept.
 func TestChatOnThreeNodes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0, 0)
 	var nodes []*proctest.Process
-	for range 3 {
+	for _, workers := range []string{"0", "0", "2"} {
 		nodes = append(nodes, proctest.Start(t, nil, c.bin, "chat", "--engine", c.url(),
-			"--listen", "text://127.0.0.1:0", "--reactors", "1"))
+			"--listen", "text://127.0.0.1:0", "--reactors", "1", "--workers", workers))
 	}
 	for i, n := range nodes {
-		n.AwaitLog("gateway found", 2)
+		links := 3 * max(2*(i-1), 1) // of one worker, or of two
 		proctest.Await(t, "each worker serves each gateway", func() bool {
-			return strings.Count(n.Log(), `msg="link open" gateway`) == 3
+			return strings.Count(n.Log(), `msg="link open" gateway`) == links
 		})
 		if strings.Contains(n.Log(), "two addresses lead to the same gateway") {
 			t.Errorf("node %d dials itself twice", i)
@@ -94,10 +95,13 @@ func TestChatOnThreeNodes(t *testing.T) {
 		proctest.Say(t, p.conn, "/login "+names[i], "/join lobby")
 		p.hears(`"type":"welcome"`)
 		p.hears(`"room":"lobby"`)
+		for _, earlier := range names[:i] {
+			p.hears("words of " + earlier) // kept
+		}
+		proctest.Say(t, p.conn, "words of "+names[i])
 		people = append(people, p)
-	}
-	proctest.Say(t, people[0].conn, "does everybody read this")
-	for _, p := range people {
-		p.hears("does everybody read this")
+		for _, each := range people {
+			each.hears("words of " + names[i])
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -95,10 +97,25 @@ func (e *engineOptions) close() {
 }
 
 // use makes a gateway register in the directory, if there is one.
-func (e *engineOptions) use(cfg *gateway.Config) {
-	if e.open != nil {
-		cfg.Directory = e.open
+func (e *engineOptions) use(cfg *gateway.Config, log *slog.Logger) {
+	if e.open == nil {
+		return
 	}
+	cfg.Directory = e.open
+	if addr := cmp.Or(cfg.Advertise, cfg.WorkerAddr); leadsHere(addr) && !leadsHere(e.host()) {
+		log.Warn("only workers on this machine can connect to the address in the directory",
+			"addr", addr, "fix", "--inner and --advertise with an address that others can connect to")
+	}
+}
+
+// leadsHere reports whether the host of an address, or the first of several, is this machine.
+func leadsHere(addr string) bool {
+	addr, _, _ = strings.Cut(addr, ",")
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = strings.Trim(addr, "[]")
+	}
+	return isLoopback(host)
 }
 
 // host returns the hosts in the URL.
@@ -125,6 +142,9 @@ func gatewayNames(o *options) (names []string) {
 // checkGateways checks --gateway. Its default has no effect beside --engine.
 func checkGateways(o *options, f *pflag.FlagSet) error {
 	flag := f.Lookup("gateway")
+	if o.own.local != "" {
+		o.gateways = nil
+	}
 	if o.engine.given() && !o.config.onCommandLine(f, "gateway") && flag.Value.String() == flag.DefValue {
 		o.gateways = nil
 	}
@@ -170,26 +190,84 @@ func findGateways(o *options, cfg *worker.Config, addrs []string) error {
 		return nil
 	}
 	if o.engine.given() {
-		r := others{own: o.ownAddr} // it is not used when a configuration is only checked
+		r := withOwn{own: o.own} // it is not used when a configuration is only checked
 		if o.engine.open != nil {
 			r.Resolver = o.engine.open.Gateways()
 		}
 		cfg.Discover = r
+		cfg.Gateways = slices.DeleteFunc(cfg.Gateways, func(a string) bool { return a == o.own.local })
 	}
 	return nil
 }
 
-// others lists gateways, except the one in this process, which is dialled by another address.
-type others struct {
-	worker.Resolver
-	own string // its address in the list; empty: there is none
+// ownGateway is the gateway that a worker belongs to: it is in the same process or in the parent's.
+type ownGateway struct {
+	local  string // address where the worker dials it; empty: there is none
+	listed string // its address in the directory
 }
 
+// String implements pflag.Value.
+func (g *ownGateway) String() string {
+	if g.local == "" {
+		return ""
+	}
+	return g.local + "," + g.listed
+}
+
+// Set implements pflag.Value.
+func (g *ownGateway) Set(text string) (err error) {
+	g.local, g.listed, _ = strings.Cut(text, ",")
+	return valid.HostPort(g.local)
+}
+
+// Type implements pflag.Value.
+func (g *ownGateway) Type() string { return "string" }
+
+// withOwn lists the gateways of a directory. The worker's own one is always there. It has its local
+// address and the place that it has for all workers, because the order says which one Invoke calls.
+type withOwn struct {
+	worker.Resolver
+	own ownGateway
+}
+
+// ownAlone is how long a worker waits for the directory before it serves its own gateway alone.
+const ownAlone = 2 * time.Second
+
 // Watch implements worker.Resolver.
-func (r others) Watch(ctx context.Context, set func(addrs []string)) {
-	r.Resolver.Watch(ctx, func(addrs []string) {
-		set(slices.DeleteFunc(addrs, func(a string) bool { return a == r.own }))
-	})
+func (r withOwn) Watch(ctx context.Context, set func(addrs []string)) {
+	if r.own.local == "" {
+		r.Resolver.Watch(ctx, set)
+		return
+	}
+	lists := make(chan []string)
+	go func() {
+		defer close(lists)
+		r.Resolver.Watch(ctx, func(addrs []string) { lists <- addrs })
+	}()
+	alone := time.NewTimer(ownAlone)
+	defer alone.Stop()
+	for {
+		select {
+		case addrs, ok := <-lists:
+			if !ok {
+				return
+			}
+			alone.Stop()
+			set(r.own.in(addrs))
+		case <-alone.C:
+			set(r.own.in(nil))
+		}
+	}
+}
+
+// in returns the list with the own gateway at its place, or at the end if it is not listed.
+func (g *ownGateway) in(addrs []string) []string {
+	at := slices.Index(addrs, g.listed)
+	if at < 0 {
+		return append(addrs, g.local)
+	}
+	addrs[at] = g.local
+	return addrs
 }
 
 // advertised returns the address by which others find the gateway in this process.

@@ -42,7 +42,7 @@ type options struct {
 	router         string
 	tokens         tokens
 	engine         engineOptions
-	ownAddr        string // of the gateway in this process, as others find it in --engine
+	own            ownGateway // with --engine
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
@@ -128,6 +128,8 @@ func (o *options) workerFlags(c *cobra.Command) {
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"},
 		"with --worker: `HOST:PORT`[,HOST:PORT] of gateways, their --inner, or names that are looked up: "+
 			"dns://NAME:PORT (A and AAAA records), dns+srv://_SERVICE._PROTO.NAME (SRV records)")
+	f.Var(&o.own, "own-gateway", "the parent's gateway: its address, and the one that others find in --engine")
+	_ = f.MarkHidden("own-gateway") // it is there
 	f.StringVar(&o.name, "name", "", "`name` of the worker in logs (default: the host's)")
 	f.IntVar(&o.weight, "weight", 100, "`share` of new clients relative to other workers, 1 to 65535")
 }

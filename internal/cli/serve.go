@@ -73,7 +73,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		case <-workerCtx.Done(): // it could not listen
 			return nil
 		}
-		o.ownAddr = advertised(o, g)
+		o.own = ownGateway{g.WorkerAddr(), advertised(o, g)}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
 		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
@@ -272,7 +272,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		cfg.OnStats = o.statistics.take
 		o.statistics.tell(o)
 	}
-	o.engine.use(&cfg)
+	o.engine.use(&cfg, o.log)
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)

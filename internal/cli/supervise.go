@@ -71,7 +71,11 @@ func (o *options) superviseWorkers(
 // workerProcess returns a command with the command line of this process, changed to run one worker.
 func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
 	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
-	if !o.worker {
+	switch {
+	case o.worker:
+	case o.engine.given():
+		args = append(args, "--worker", "--own-gateway="+o.own.String())
+	default:
 		args = append(args, "--worker", "--gateway="+strings.Join(gateways, ","))
 	}
 	cmd := exec.Command(program, args...)

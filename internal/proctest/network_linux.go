@@ -75,6 +75,40 @@ func (n *Network) Cut() { n.ip("link set " + n.cable + " down") }
 // Heal connects the cable again.
 func (n *Network) Heal() { n.ip("link set " + n.cable + " up") }
 
+// Cable connects two hosts other than this one.
+type Cable struct {
+	From, To string // addresses of its two ends
+
+	from *Network
+	dev  string // its device in the network of from
+}
+
+// Connect connects two networks by a cable of their own, beside those to this host.
+func (n *Network) Connect(to *Network) *Cable {
+	n.tb.Helper()
+	i, pid := networks.Add(1)-1, os.Getpid()
+	name := fmt.Sprintf("slu%d-%d", pid, i)
+	base := fmt.Sprintf("198.%d.%d.", 18+pid>>8&1, pid&255)
+	c := &Cable{From: fmt.Sprint(base, 4*i+1), To: fmt.Sprint(base, 4*i+2), from: n, dev: name + "h"}
+	n.ip("link add " + c.dev + " netns " + n.name + " type veth peer name " + name + "n netns " + to.name)
+	n.ip("-n " + n.name + " addr add " + c.From + "/30 dev " + c.dev)
+	n.ip("-n " + to.name + " addr add " + c.To + "/30 dev " + name + "n")
+	n.ip("-n " + n.name + " link set " + c.dev + " up")
+	n.ip("-n " + to.name + " link set " + name + "n up")
+	return c
+}
+
+// Cut disconnects the cable. Sent bytes are lost without an error.
+func (c *Cable) Cut() { c.from.ip("-n " + c.from.name + " link set " + c.dev + " down") }
+
+// Heal connects the cable again.
+func (c *Cable) Heal() { c.from.ip("-n " + c.from.name + " link set " + c.dev + " up") }
+
+// Command returns the command that runs a program on the other host.
+func (n *Network) Command(name string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", n.name, name}, args...)...)
+}
+
 // Start runs a program on the other host, as the function Start does on this host.
 func (n *Network) Start(name string, args ...string) *Process {
 	n.tb.Helper()

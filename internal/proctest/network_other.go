@@ -5,6 +5,7 @@ package proctest
 import (
 	"errors"
 	"net"
+	"os/exec"
 	"testing"
 )
 
@@ -22,6 +23,21 @@ func (*Network) Cut() {}
 
 // Heal does nothing.
 func (*Network) Heal() {}
+
+// Cable connects two hosts other than this one.
+type Cable struct{ From, To string }
+
+// Connect returns nothing.
+func (*Network) Connect(*Network) *Cable { return nil }
+
+// Cut does nothing.
+func (*Cable) Cut() {}
+
+// Heal does nothing.
+func (*Cable) Heal() {}
+
+// Command returns nothing.
+func (*Network) Command(string, ...string) *exec.Cmd { return nil }
 
 // Start does nothing.
 func (*Network) Start(string, ...string) *Process { return nil }

@@ -1,27 +1,42 @@
 package record
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/internal/stats"
+)
 
 // Batch has the calls of a goroutine that makes one after the other. A goroutine owns it, and may
 // pass it on. Init makes it ready.
 type Batch struct {
 	shard *Shard
 	clock *clock
+	short int64 // calls of fewer ticks are in the first bucket of a histogram
 	last  int64 // when the last call ended, or Restart was called
-	n     int   // calls[:n] are not flushed yet
-	calls [batchSize]call
+	open  ID    // of short calls that succeed: they are added to the last run; none: there is no such run
+	n     int   // runs[:n] are not flushed yet
+	runs  [maxRuns]run
 }
 
-type call struct {
-	took int64 // ticks
-	code uint32
-	id   ID
+// run is calls that are counted together: short ones of the same ID, or one.
+type run struct {
+	sum, longest int64 // ticks
+	calls        uint32
+	code         uint32
+	id           ID
 }
 
-const batchSize = 64
+const (
+	maxRuns    = 32
+	none    ID = math.MaxUint16
+)
 
 // Init makes a zero Batch add its calls to a shard.
-func (b *Batch) Init(s *Shard) { b.shard, b.clock, b.last = s, s.clock, s.clock.now() }
+func (b *Batch) Init(s *Shard) {
+	b.shard, b.clock, b.open, b.last = s, s.clock, none, s.clock.now()
+	b.short = int64(float64(stats.Upper(0)) * sameScale / float64(s.clock.firstScale))
+}
 
 // Restart says that the next call begins now, and not at the end of the last one.
 func (b *Batch) Restart() { b.last = b.clock.now() }
@@ -32,10 +47,27 @@ func (b *Batch) Began() int64 { return b.last }
 // Add counts a call that ends now. Code 0 is success.
 func (b *Batch) Add(id ID, code uint32) {
 	now := b.clock.now()
-	b.calls[b.n] = call{now - b.last, code, id}
+	took := now - b.last
 	b.last = now
-	if b.n++; b.n == batchSize {
+	if id == b.open && took < b.short && code == 0 {
+		r := &b.runs[b.n-1]
+		r.calls++
+		r.sum += took
+		r.longest = max(r.longest, took)
+		return
+	}
+	b.begin(id, took, code)
+}
+
+// begin begins a run.
+func (b *Batch) begin(id ID, took int64, code uint32) {
+	if b.n == maxRuns {
 		b.Flush()
+	}
+	b.runs[b.n] = run{took, took, 1, code, id}
+	b.n++
+	if b.open = none; took < b.short && code == 0 {
+		b.open = id
 	}
 }
 
@@ -46,10 +78,14 @@ func (b *Batch) Flush() {
 	}
 	s := b.shard
 	s.mu.Lock()
-	for i := range b.calls[:b.n] {
-		c := &b.calls[i]
-		s.add(c.id, time.Duration(toNanoseconds(c.took, s.scale)), c.code)
+	for i := range b.runs[:b.n] {
+		r := &b.runs[i]
+		longest := time.Duration(toNanoseconds(r.longest, s.scale))
+		if r.calls > 1 { // the scale may have changed a little
+			longest = min(longest, stats.Upper(0))
+		}
+		s.add(r.id, uint64(r.calls), max(time.Duration(toNanoseconds(r.sum, s.scale)), longest), longest, r.code)
 	}
 	s.mu.Unlock()
-	b.n = 0
+	b.n, b.open = 0, none
 }

@@ -9,8 +9,9 @@ import (
 // program may read. Its unit is the tick, of a rate that is found by comparison with time.Now.
 type clock struct {
 	// Static.
-	began     time.Time
-	processor bool // ticks are those of the processor, not nanoseconds
+	began      time.Time
+	processor  bool   // ticks are those of the processor, not nanoseconds
+	firstScale uint64 // the scale at the beginning
 
 	// Owned by the goroutine that calls adjust.
 	last  moment
@@ -31,7 +32,7 @@ const (
 )
 
 func newClock() *clock {
-	c := &clock{began: time.Now(), scale: sameScale}
+	c := &clock{began: time.Now(), firstScale: sameScale, scale: sameScale}
 	if !hasTicks {
 		return c
 	}
@@ -44,7 +45,7 @@ func newClock() *clock {
 		scale, plausible := scaleBetween(first, last)
 		took := time.Duration(last.nanoseconds - first.nanoseconds)
 		if ok && okay && plausible && took < firstReadings*slowestReading {
-			c.processor, c.last, c.scale = true, last, scale
+			c.processor, c.last, c.scale, c.firstScale = true, last, scale, scale
 			break
 		}
 		if took == 0 { // a test with a clock of its own (testing/synctest)

@@ -287,3 +287,66 @@ func BenchmarkTake(b *testing.B) {
 		r.Take()
 	}
 }
+
+// Short calls that are counted together have their number and their time, also between others.
+func TestRunsOfShortCalls(t *testing.T) {
+	t.Parallel()
+	r := New("chat", "message", "close")
+	var b Batch
+	b.Init(r.Shard())
+	began := time.Now()
+	const rounds = 1000
+	for i := range rounds {
+		for range i % 40 {
+			b.Add(1, 0)
+		}
+		b.Add(2, 0)
+		b.Add(1, uint32(i%2))
+		if i%50 == 0 {
+			for busy := time.Now(); time.Since(busy) < 5*time.Microsecond; {
+			}
+			b.Add(2, 0)
+		}
+	}
+	b.Flush()
+	whole := time.Since(began)
+	rows, _, _ := r.Take()
+	message, other := &rows[0], &rows[1]
+	want := uint64(rounds)
+	for i := range rounds {
+		want += uint64(i % 40)
+	}
+	if message.Count != want || message.Success != want-rounds/2 || other.Count != rounds+rounds/50 {
+		t.Errorf("%d messages, %d succeeded, %d others", message.Count, message.Success, other.Count)
+	}
+	sum := message.Latency.Sum + other.Latency.Sum
+	if sum > whole+whole/20 || sum < whole/2 || other.Latency.Max < 5*time.Microsecond {
+		t.Errorf("in all %v, the longest %v, within %v", sum, other.Latency.Max, whole)
+	}
+	if _, err := stats.AppendReport(nil, &stats.Report{Seq: 1, Rows: rows}); err != nil {
+		t.Error(err)
+	}
+	reports := stats.Encode(&stats.Report{Seq: 1, Node: "n", Rows: rows})
+	if _, err := stats.ReadReport(reports[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// A run of short calls stays in its bucket when the clock is found to be slower.
+func TestRunsAfterAChangeOfTheScale(t *testing.T) {
+	t.Parallel()
+	r := New("chat", "message")
+	s := r.Shard()
+	var b Batch
+	b.Init(s)
+	for range 5 {
+		b.last = b.clock.now() - b.short + 100
+		b.Add(1, 0)
+	}
+	s.setScale(s.scale + s.scale/4)
+	b.Flush()
+	rows, _, _ := r.Take()
+	if _, err := stats.ReadReport(stats.Encode(&stats.Report{Seq: 1, Node: "n", Rows: rows})[0]); err != nil {
+		t.Errorf("%v: %+v", err, rows[0].Latency.Max)
+	}
+}

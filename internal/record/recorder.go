@@ -91,7 +91,7 @@ func (r *Recorder) Add(id ID, took time.Duration, code uint32) {
 	s := r.shards[rand.IntN(len(r.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(id, max(took, 0), code)
+	s.add(id, 1, max(took, 0), max(took, 0), code)
 }
 
 // Shard returns one of the shards: another one for each call, as far as there are.

@@ -32,11 +32,12 @@ func (s *Shard) Add(id ID, began int64, code uint32) {
 	took := s.clock.now() - began
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(id, time.Duration(toNanoseconds(took, s.scale)), code)
+	d := time.Duration(toNanoseconds(took, s.scale))
+	s.add(id, 1, d, d, code)
 }
 
-// add counts a call. Called with mu.
-func (s *Shard) add(id ID, took time.Duration, code uint32) {
+// add counts calls of one bucket: the longest says which. Called with mu.
+func (s *Shard) add(id ID, calls uint64, sum, longest time.Duration, code uint32) {
 	if int(id) >= len(s.cells) {
 		s.grow(id)
 	}
@@ -45,14 +46,14 @@ func (s *Shard) add(id ID, took time.Duration, code uint32) {
 		c = new(cell)
 		s.cells[id] = c
 	}
-	c.calls++
-	c.buckets[stats.Bucket(int64(took))]++
-	if c.sum += took; c.sum < 0 {
+	c.calls += calls
+	c.buckets[stats.Bucket(int64(longest))] += calls
+	if c.sum += sum; c.sum < 0 {
 		c.sum = math.MaxInt64
 	}
-	c.longest = max(c.longest, took)
+	c.longest = max(c.longest, longest)
 	if code != 0 {
-		c.fail(code)
+		c.fail(code, calls)
 	}
 }
 
@@ -63,11 +64,11 @@ func (s *Shard) grow(id ID) {
 	}
 }
 
-func (c *cell) fail(code uint32) {
+func (c *cell) fail(code uint32, calls uint64) {
 	if c.codes == nil {
 		c.codes = make(map[uint32]uint64)
 	}
-	stats.CountCode(c.codes, code, 1)
+	stats.CountCode(c.codes, code, calls)
 }
 
 // take moves the counts of a pair to row.

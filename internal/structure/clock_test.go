@@ -35,9 +35,8 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"internal/directory/redisdir/redisdir.go": {"UnixMicro"},              // numbers grow from one client to the next
 		"internal/link/question.go":               {"UnixMilli", "UnixMilli"}, // when an identity expires
 
-		"internal/stats/intake/datagram.go": {"Unix"},      // when a call failed
-		"internal/stats/alert/webhook.go":   {"UTC"},       // a part of a name
-		"internal/stats/keep/commit.go":     {"UnixMilli"}, // what is kept outlives a process
+		"internal/stats/alert/webhook.go": {"UTC"},       // a part of a name
+		"internal/stats/keep/commit.go":   {"UnixMilli"}, // what is kept outlives a process
 
 		"internal/stats/keep/failures.go": {"UnixMilli", "UnixMilli", "UTC", "UnixMilli"},
 

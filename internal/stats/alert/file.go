@@ -111,7 +111,7 @@ func (h *Webhook) check() (err error) {
 	}
 	u, err := url.Parse(h.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errors.New("the address must be http://... or https://...") // it may be a secret
+		return errors.New("the address must begin with http:// or https://") // it may be a secret
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/stats"
+	"github.com/seed-7410fe32/sluice/worker/stat"
 )
 
 const (
@@ -134,7 +135,7 @@ func (in *Intake) receive() {
 			continue
 		}
 		in.datagrams.Add(1)
-		d, err := decode(b[:n])
+		d, err := stat.ReadDatagram(b[:n])
 		if err != nil {
 			in.invalid.Add(1)
 			logged.Do(func() {
@@ -147,14 +148,8 @@ func (in *Intake) receive() {
 }
 
 // add counts a call.
-func (in *Intake) add(d *datagram, from netip.Addr) {
-	code := d.Code
-	switch {
-	case d.Success:
-		code = 0
-	case code == 0:
-		code = 1 // a failure needs one
-	}
+func (in *Intake) add(d *stat.Datagram, from netip.Addr) {
+	code := d.FailureCode()
 	p := pair{stats.Name(d.Module), stats.Name(d.Interface)}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -170,7 +165,7 @@ func (in *Intake) add(d *datagram, from netip.Addr) {
 	}
 	in.come.failures = append(in.come.failures, stats.Failure{
 		Time: timeOf(d.Time), Module: row.Module, Interface: row.Interface, Code: code, Addr: from.Unmap().String(),
-		Text: stats.Text(d.Message),
+		Text: stats.Text(d.Text),
 	})
 }
 

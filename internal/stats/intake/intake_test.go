@@ -3,11 +3,9 @@ package intake_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"strings"
 	"sync"
@@ -17,6 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/stats"
 	"github.com/seed-7410fe32/sluice/internal/stats/intake"
+	"github.com/seed-7410fe32/sluice/worker/stat"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -109,13 +108,9 @@ func (f *fixture) arrived() {
 
 // call is a datagram.
 func call(module, iface string, seconds float32, success bool, code uint32, at time.Time, text string) []byte {
-	b := []byte{byte(len(module)), byte(len(iface))}
-	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(seconds))
-	b = append(b, map[bool]byte{true: 1}[success])
-	b = binary.BigEndian.AppendUint32(b, code)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
-	b = binary.BigEndian.AppendUint32(b, uint32(at.Unix()))
-	return append(append(append(b, module...), iface...), text...)
+	d := stat.Datagram{Module: module, Interface: iface, Took: time.Duration(float64(seconds) * 1e9), Success: success,
+		Code: code, Time: at, Text: text}
+	return d.Append(nil)
 }
 
 // What comes in a second is one report, with the time, the code and the sender of each failure.
