@@ -28,7 +28,7 @@ func TestImportsAreFew(t *testing.T) {
 		paths []string
 		of    []string // modules that these may import besides
 	}{
-		{[]string{".", "./stat", "./workertest", "./publisher", "./store"}, nil},
+		{[]string{".", "./discover", "./stat", "./workertest", "./publisher", "./store"}, nil},
 		{[]string{"./store/memcachedstore"}, []string{"github.com/bradfitz/gomemcache/"}},
 		{[]string{"./store/redisstore"}, []string{"github.com/redis/rueidis", "golang.org/x/sys/"}},
 	} {

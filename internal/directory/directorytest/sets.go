@@ -93,11 +93,19 @@ func watch(t *testing.T, s Store) {
 	})
 	want(t, "release", a.Release(ctx, "gateway/1", "a", first.Epoch), nil)
 	saw("a release", are("2"))
-	brief := must(a.Claim(ctx, "gateway/3", "a", short, nil))(t)
+	const lease = 2 * time.Second // long enough to be seen
+	renewed := time.Now()
+	brief := must(a.Claim(ctx, "gateway/3", "a", lease, nil))(t)
 	saw("a short lease", are("2", "3"))
 	for range 5 {
-		time.Sleep(short / 4)
-		want(t, "renewal", a.Renew(ctx, "gateway/3", "a", brief.Epoch, short), nil)
+		time.Sleep(lease / 8)
+		sent := time.Now()
+		err := a.Renew(ctx, "gateway/3", "a", brief.Epoch, lease)
+		if time.Since(renewed) > lease-50*time.Millisecond { // a machine that stood still
+			break
+		}
+		want(t, "renewal", err, nil)
+		renewed = sent
 	}
 	saw("an expiry", are("2"))
 	next := must(a.Claim(ctx, "gateway/3", "b", long, nil))(t)

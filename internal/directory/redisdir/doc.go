@@ -22,28 +22,28 @@
 //
 // # What it costs
 //
-// Every key has a time to live. Bytes in Redis, measured with 7.0 (TestMemory holds the bounds
-// below):
+// Every key has a time to live. Bytes in Redis 7.0, at most (TestMemory):
 //
-//	a row                RowBytes + key + owner + value, until Keep after its lease
-//	its place in lists   IndexBytes + 2 key, 2 h after the last claim or renewal of its kind
-//	a set, 1 gateway     SetBytes + name, EntryTTL after the last Enter
-//	each more entry      EntryBytes: a gateway, or a reader for twice its lease
+//	a row                550 + key + owner + value, until Keep after its lease
+//	its place in lists   300 + 2 key, 2 h after the last claim or renewal of its kind
+//	a set, 1 gateway     250 + name, EntryTTL after the last Enter
+//	each more entry      150: a gateway, or a reader for twice its lease
 //
-// So a gateway with g groups and u uids takes (g+u) x (SetBytes + name) if each of them is nowhere
-// else, and (g+u) x EntryBytes if each is everywhere.
+// So a gateway with g groups and u uids takes (g+u) x (250 + name) if each of them is nowhere else,
+// and (g+u) x 150 if each is everywhere.
 //
-// Commands a second:
+// Commands a second, and microseconds of the server's processor for them. INFO counts commands
+// within scripts, too: it shows two to five times as many.
 //
-//	a client, idle       2: the generation and the server's identity; 16 and one for each node in a
-//	                     Cluster
-//	a Lease of 10 s      0.9: two for each renewal
-//	a Watch              1, and for each change 1 and one for each row that has changed
+//	a client, idle       2, 55 us: the generation and the server's identity; in a Cluster 16 and one
+//	                     for each node
+//	a Watch              1, 60 us, and for each change 1 and two for each row that has changed
+//	a Lease of 10 s      0.9, 11 us: two for each renewal
 //	a gateway's sets     (g+u) / 600: each is entered again within a third of EntryTTL
 //	                     one for each Enter, Leave and Locate of a set
 //
-// A command of a batch takes 3 to 11 microseconds of the server's processor, a single one 25
-// (BenchmarkCalls). For each entry of a set an Enter takes 0.5 microseconds more, a Locate 0.8.
+// A command in a batch takes 3 to 11 us, a single one 25 us (BenchmarkCalls). For each entry of a
+// set an Enter takes 0.5 us more, a Locate 0.8 us.
 //
 // # What it promises when Redis fails
 //
@@ -54,20 +54,11 @@
 // two owners may hold a row. Their epochs differ, the later one's is larger, if the clocks of the
 // two servers differ by less than the fail-over takes. A Redis that must not lose writes has
 // min-replicas-to-write.
+//
+// # Rights
+//
+// A user of Redis needs these (ACL SETUSER), and no others:
+//
+//	~PREFIX:* &PREFIX:* +@connection +@hash +@sortedset +evalsha +eval +time +get +getex +set
+//	+pexpire +pttl +publish +subscribe +unsubscribe +info +role +cluster|slots +cluster|shards
 package redisdir
-
-// Rights returns the rights, as ACL SETUSER takes them, that a user needs for a prefix: its keys,
-// its channels, and the commands of the scripts and of the client.
-func Rights(prefix string) string {
-	return "resetkeys ~" + prefix + ":* resetchannels &" + prefix + ":* -@all +@connection +@hash +@sortedset " +
-		"+evalsha +eval +time +get +getex +set +pexpire +pttl +publish +subscribe +unsubscribe +info " +
-		"+role +cluster|slots +cluster|shards"
-}
-
-// What each thing takes in Redis at most, in bytes, with names that are as long as usual.
-const (
-	RowBytes   = 550 // a row, besides its key, owner and value
-	IndexBytes = 300 // its places in the index, besides twice its key
-	SetBytes   = 250 // a set with one gateway, besides its name
-	EntryBytes = 150 // each further gateway in it, and each reader while its lease lasts twice
-)

@@ -130,30 +130,60 @@ func (s *server) look(renewed *time.Time) (generation string, err error) {
 // generation asks Redis for its generation. renewed is when the keys of the generation were
 // renewed; nil leaves them as they are.
 func (s *server) generation(ctx context.Context, client rueidis.Client, renewed *time.Time) (string, error) {
-	texts, err := s.readMarks(ctx, client, renewed)
+	again := renewed != nil && time.Since(*renewed) > markRenewal
+	questions := make(rueidis.Commands, len(s.marks))
+	for i, mark := range s.marks {
+		if again {
+			questions[i] = client.B().Getex().Key(mark).ExSeconds(int64(markTTL.Seconds())).Build()
+		} else {
+			questions[i] = client.B().Get().Key(mark).Build()
+		}
+	}
+	if !s.target.Cluster { // of a Cluster each node is asked
+		questions = append(questions, client.B().Info().Section("replication").Build())
+	}
+	answers := client.DoMulti(ctx, questions...)
+	texts, err := s.values(ctx, client, answers[:len(s.marks)])
 	if err != nil {
 		return "", err
 	}
-	// A replica that becomes the primary has another identity, and so has a server that starts again.
-	servers := 0
-	for addr, node := range client.Nodes() {
-		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
-		switch id := field(info, "master_replid"); {
-		case err != nil && s.target.Cluster:
-			// A node that is down has a replica, or its slots are not served.
-		case err != nil:
-			return "", fmt.Errorf("%s: %w", addr, err)
-		case field(info, "role") == "master" && id != "":
-			servers++
-			texts = append(texts, id)
-		}
+	servers, err := s.primaries(ctx, client, answers[len(s.marks):])
+	if err != nil {
+		return "", err
 	}
-	if servers == 0 {
-		return "", fmt.Errorf("none of %v is a primary", s.target.Hosts)
+	if again {
+		*renewed = time.Now()
 	}
+	texts = append(texts, servers...)
 	slices.Sort(texts)
 	sum := sha256.Sum256([]byte(strings.Join(texts, " ")))
 	return hex.EncodeToString(sum[:8]), nil
+}
+
+// primaries returns the identity of each primary. A replica that becomes the primary has another
+// one, and so has a server that starts again.
+func (s *server) primaries(ctx context.Context, client rueidis.Client,
+	answers []rueidis.RedisResult) (ids []string, err error) {
+	if s.target.Cluster {
+		for _, node := range client.Nodes() {
+			answers = append(answers, node.Do(ctx, node.B().Info().Section("replication").Build()))
+		}
+	}
+	for _, answer := range answers {
+		info, err := answer.ToString()
+		switch id := field(info, "master_replid"); {
+		case err != nil && s.target.Cluster && ctx.Err() == nil:
+			// A node that is down has a replica, or its slots are not served.
+		case err != nil:
+			return nil, err
+		case field(info, "role") == "master" && id != "":
+			ids = append(ids, id)
+		}
+	}
+	if ids == nil {
+		return nil, fmt.Errorf("none of %v is a primary", s.target.Hosts)
+	}
+	return ids, nil
 }
 
 // field returns a value of INFO.
@@ -163,20 +193,11 @@ func field(info, name string) string {
 	return value
 }
 
-// readMarks returns the values of the keys of the generation. A key that is missing gets a random
+// values returns the values of the keys of the generation. A key that is missing gets a random
 // value.
-func (s *server) readMarks(ctx context.Context, client rueidis.Client, renewed *time.Time) ([]string, error) {
-	values := make([]string, len(s.marks))
-	again := renewed != nil && time.Since(*renewed) > markRenewal
-	read := make(rueidis.Commands, len(s.marks))
-	for i, mark := range s.marks {
-		if again {
-			read[i] = client.B().Getex().Key(mark).ExSeconds(int64(markTTL.Seconds())).Build()
-		} else {
-			read[i] = client.B().Get().Key(mark).Build()
-		}
-	}
-	for i, answer := range client.DoMulti(ctx, read...) {
+func (s *server) values(ctx context.Context, client rueidis.Client, answers []rueidis.RedisResult) ([]string, error) {
+	values := make([]string, len(answers))
+	for i, answer := range answers {
 		value, err := answer.ToString()
 		for rueidis.IsRedisNil(err) {
 			set := client.B().Set().Key(s.marks[i]).Value(strconv.FormatUint(rand.Uint64(), 36)).Nx().
@@ -189,9 +210,6 @@ func (s *server) readMarks(ctx context.Context, client rueidis.Client, renewed *
 			return nil, err
 		}
 		values[i] = value
-	}
-	if again {
-		*renewed = time.Now()
 	}
 	return values, nil
 }

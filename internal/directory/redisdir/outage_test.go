@@ -259,3 +259,27 @@ func TestCloseDuringAnOutage(t *testing.T) {
 	}
 	s.Resume()
 }
+
+// A row of a Cluster can be kept while the node of its index does not answer.
+func TestIndexIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	d := connect(t, redisdir.Config{URL: "redis://" + s.Addr})
+	row, err := d.Claim(t.Context(), "room/1", "a", time.Minute, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Do("set", "sluice:index:room", "of another type")
+	if err := d.Renew(t.Context(), "room/1", "a", row.Epoch, time.Minute); err != nil {
+		t.Errorf("renewal: %v", err)
+	}
+	if _, err := d.Put(t.Context(), "room/1", "a", row.Epoch, 0, nil); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	if err := d.Release(t.Context(), "room/1", "a", row.Epoch); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	if _, err := d.List(t.Context(), "room/"); !errors.Is(err, directory.ErrUnavailable) {
+		t.Errorf("list: %v", err)
+	}
+}

@@ -31,7 +31,8 @@ type Config struct {
 	// Prefix begins each key and channel, with a colon after it. Gateways and workers that belong
 	// together have the same. Defaults to "sluice".
 	Prefix string
-	// Timeout bounds each call, and each 1,000 sets of a call of Presence. Defaults to 1 s.
+	// Timeout bounds each exchange with Redis. Most calls make one. Claim, Put and Release make two,
+	// List and the calls of Presence one for each 1,000 rows or sets. Defaults to 1 s.
 	Timeout time.Duration
 	// Keep is how long a free row stays. Defaults to directory.Keep.
 	Keep time.Duration

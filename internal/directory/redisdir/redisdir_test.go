@@ -3,6 +3,7 @@ package redisdir_test
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -108,16 +109,23 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// A user needs no more rights than the manual says.
+// A user needs no more rights than the package's documentation says.
 func TestUser(t *testing.T) {
 	t.Parallel()
-	s := redistest.WithUser(t, "sluice", "p@ss:w/rd", strings.Fields(redisdir.Rights("sluice"))...)
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rights, _ := strings.Cut(string(text), "ACL SETUSER")
+	_, rights, _ = strings.Cut(rights, "//\n")
+	rights, _, _ = strings.Cut(strings.NewReplacer("PREFIX", "sluice", "//", "").Replace(rights), "package")
+	s := redistest.WithUser(t, "sluice", "p@ss:w/rd", strings.Fields("-@all "+rights)...)
 	d := connect(t, redisdir.Config{URL: "redis://sluice:p%40ss%3Aw%2Frd@" + s.Addr})
 	use(t, d)
 	d = connect(t, redisdir.Config{URL: "redis://sluice@" + s.Addr, PasswordFile: file(t, "p@ss:w/rd\n")})
 	use(t, d)
 	d = connect(t, redisdir.Config{URL: "redis://sluice:wrong@" + s.Addr})
-	_, err := d.Get(t.Context(), "room/1")
+	_, err = d.Get(t.Context(), "room/1")
 	if d.State().Up || err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
 		t.Errorf("with a wrong password: %+v, %v", d.State(), err)
 	}

@@ -16,7 +16,10 @@ var errAnswer = fmt.Errorf("%w: an answer of another form", directory.ErrUnavail
 
 func (d *Directory) row(key string) string { return d.cfg.Prefix + ":row:" + key }
 
-func ms(t time.Duration) string { return strconv.FormatInt(t.Milliseconds(), 10) }
+// ms returns t in milliseconds, rounded up: a lease may not end too early.
+func ms(t time.Duration) string {
+	return strconv.FormatInt((t + time.Millisecond - 1).Milliseconds(), 10)
+}
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
@@ -101,12 +104,16 @@ func (d *Directory) Renew(ctx context.Context, key, owner string, epoch uint64, 
 	if err := directory.CheckClaim(key, owner, lease, nil); err != nil {
 		return err
 	}
-	// The index only hints at rows: it may be told of a renewal that fails.
-	answers, err := d.server.run(ctx,
+	// The index only hints at rows. It may be told of a renewal that fails, and it may itself fail, on
+	// another node of a Cluster.
+	answers, errs, err := d.server.ask(ctx,
 		call{renew, d.row(key), []string{owner, decimal(epoch), ms(lease), ms(d.cfg.Keep)}},
 		d.note(key, lease, false))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case errs[0] != nil:
+		return errs[0]
 	}
 	return result(answers[0])
 }

@@ -74,9 +74,20 @@ type call struct {
 // run runs calls, all in one go, and returns their answers in order. The error is that of the first
 // call that failed.
 func (s *server) run(ctx context.Context, calls ...call) ([]rueidis.RedisMessage, error) {
+	answers, errs, err := s.ask(ctx, calls...)
+	for _, e := range errs {
+		if err == nil {
+			err = e
+		}
+	}
+	return answers, err
+}
+
+// ask is like run, with an error for each call. The third result is set if none was made.
+func (s *server) ask(ctx context.Context, calls ...call) ([]rueidis.RedisMessage, []error, error) {
 	client, err := s.up()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -91,15 +102,13 @@ func (s *server) run(ctx context.Context, calls ...call) ([]rueidis.RedisMessage
 		answers[i], errs[i] = r.ToMessage()
 	}
 	s.teach(ctx, client, calls, answers, errs)
-	for _, e := range errs {
-		if e == nil || rueidis.IsRedisNil(e) {
-			continue
-		}
-		if s.errors.Add(1); err == nil {
-			err = s.failure(e)
+	for i, e := range errs {
+		if e != nil {
+			s.errors.Add(1)
+			errs[i] = s.failure(e)
 		}
 	}
-	return answers, err
+	return answers, errs, nil
 }
 
 // teach sends the text of each script that a server did not know: it has started since, or is

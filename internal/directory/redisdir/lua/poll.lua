@@ -7,7 +7,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local last = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if not last[2] or tonumber(last[2]) >= 0 then return {'0', ARGV[1] == '0' and 0 or 1} end
 local number = -tonumber(last[2])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], 1, string.format('%.0f', now), 'LIMIT', 0, 100)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], 1, string.format('%.0f', now), 'LIMIT', 0, 1000)
 for _, d in ipairs(due) do
   number = math.max(number + 1, t[1] * 1000000 + t[2])
   redis.call('ZREM', KEYS[1], d)
