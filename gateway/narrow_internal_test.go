@@ -136,13 +136,15 @@ func TestAUnitWaitsForTheUIDAndItsGroups(t *testing.T) {
 	s := &session{lis: x.lis}
 	client := x.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 10, MaxOutput: 1 << 10})
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-	worker := x.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+	worker := x.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	x.sim.Turn(0)
 	l.members.Bind(&s.member, "u", 1)
 	l.narrow.opened(s)
-	effects := link.Append(nil, &link.Frame{Type: link.Join, Slot: s.delivery.Slot, Token: s.token(), Payload: []byte("g")})
-	effects = link.Append(effects, &link.Frame{Type: link.Send, Slot: s.delivery.Slot, Token: s.token(), Payload: []byte("hi")})
-	worker.Send(link.Append(nil, &link.Frame{Type: link.Unit, Slot: s.delivery.Slot, Token: s.token(), Payload: effects}))
+	slot, token := s.delivery.Slot, s.token()
+	effects := link.Append(nil, &link.Frame{Type: link.Join, Slot: slot, Token: token, Payload: []byte("g")})
+	effects = link.Append(effects, &link.Frame{Type: link.Send, Slot: slot, Token: token, Payload: []byte("hi")})
+	worker.Send(link.Append(nil, &link.Frame{Type: link.Unit, Slot: slot, Token: token, Payload: effects}))
 	for worker.Read(1 << 20) {
 	}
 	for _, waitsFor := range []string{"the uid", "the group"} {

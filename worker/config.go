@@ -37,6 +37,9 @@ type Config struct {
 	TLS *tls.Config
 	// Name is the worker's name in logs, at most 200 bytes. Defaults to the host name.
 	Name string
+	// Module is whose calls the statistics count, at most 200 bytes: the same for all workers that run
+	// the same business code. Defaults to Name.
+	Module string
 	// Build is the version of the business code, at most 200 bytes. Gateways can route by it.
 	Build string
 	// Weight is the worker's share of new clients relative to other workers, between 1 and 65535.
@@ -113,7 +116,7 @@ func (c *Config) setDefaults() error {
 			return invalid("Gateways", "%w (give the worker port of a gateway, not a port for clients)", err)
 		}
 	}
-	for field, s := range map[string]string{"Name": c.Name, "Build": c.Build} {
+	for field, s := range map[string]string{"Name": c.Name, "Module": c.Module, "Build": c.Build} {
 		if len(s) > link.MaxName {
 			return invalid(field, "%d bytes: must be at most %d", len(s), link.MaxName)
 		}
@@ -124,6 +127,7 @@ func (c *Config) setDefaults() error {
 	if c.Name == "" {
 		c.Name, _ = os.Hostname()
 	}
+	c.Module = cmp.Or(c.Module, c.Name)
 	c.Weight = cmp.Or(c.Weight, 100)
 	c.Window = cmp.Or(c.Window, 4<<20)
 	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)

@@ -58,6 +58,7 @@ func TestConfigFields(t *testing.T) {
 		"Key":                  {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
 		"TLS":                  {Good: []any{(*tls.Config)(nil), new(tls.Config)}},
 		"Name":                 {Good: []any{"", "n"}, Bad: []any{long}},
+		"Module":               {Good: []any{"", "m"}, Bad: []any{long}},
 		"Build":                {Good: []any{"", "b"}, Bad: []any{long}},
 		"Weight":               {Default: 100, Max: 65535},
 		"Window":               {Default: 4 << 20, Min: 64 << 10, Max: 256 << 20},

@@ -568,3 +568,33 @@ func TestAJoinWithoutADirectory(t *testing.T) {
 		return g[0].Stats().SendsNarrowed > before
 	})
 }
+
+// What a call flushes waits behind a join in it, too, and the rest of the call waits behind that.
+func TestAFlushedJoinDelaysItsCall(t *testing.T) {
+	t.Parallel()
+	d := newShaky(t)
+	g := narrowGateways(t, d)
+	w := run(t, worker.Config{Gateways: []string{g[0].WorkerAddr()}}, worker.Handler{
+		Message: func(ctx context.Context, c worker.Call, _ worker.Message) error {
+			c.Join("r")
+			c.Send(worker.Text("1"))
+			if err := c.Flush(ctx); err != nil {
+				return err
+			}
+			c.Publish(worker.Group("r"), worker.Text("2"))
+			return nil
+		},
+	})
+	<-w.Ready()
+	eventually(t, "no doubt", func() bool { return g[0].Stats().InDoubt == 0 })
+	c := dial(t, g[0])
+	d.slow.Store(int64(300 * time.Millisecond))
+	began := time.Now()
+	c.say("join")
+	c.receives("1")
+	if took := time.Since(began); took < 300*time.Millisecond || g[0].Stats().UnitsParked != 1 {
+		t.Errorf("the flushed effects came after %v", took)
+	}
+	c.receives("2")
+	d.slow.Store(0)
+}

@@ -13,13 +13,13 @@ import (
 
 // What calls are counted as.
 const (
-	calledByKind       = record.Other              // as the kind of its event; nothing else is counted as this ID
-	calledAuthenticate = record.ID(itemTimer) + 2  // as Authenticate
+	calledByKind       = record.None               // as the kind of its event: it has no name
+	calledAuthenticate = record.ID(itemTimer) + 3  // as Authenticate
 	calledNothing      = record.ID(math.MaxUint16) // no handler was called
 )
 
 // called returns what a call of the kind is counted as if it has no other name.
-func (k itemKind) called() record.ID { return record.ID(k) + 1 }
+func (k itemKind) called() record.ID { return record.ID(k) + 2 }
 
 // newRecorder returns the counters of a worker's calls, with the IDs above.
 func newRecorder(module string) *record.Recorder {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -28,11 +29,11 @@ type reporter struct {
 	seq     uint64           // number of the last report
 	waiting []*waitingReport // oldest first; bound: reports that a worker has not delivered
 	bytes   int              // of waiting
+	warned  time.Time        // when a report was not kept, and that was logged
 	last    *gateway         // to which the last report was sent; nil: to none
 
 	delivered, lost atomic.Uint64
 	behind          atomic.Int64 // len(waiting)
-	troubles        sampler      // limits log lines
 }
 
 // waitingReport is a report that no gateway has acknowledged.
@@ -51,6 +52,9 @@ const (
 	// giveUpAfter is how long the gateways may refuse a report. Those that cannot be reached refuse
 	// nothing.
 	giveUpAfter = time.Hour
+	// warnEvery is how often a worker logs that gateways do not keep its reports. The log has lost
+	// links anyway.
+	warnEvery = time.Minute
 	// maxAttempts is to how many gateways a report is sent before there is a pause.
 	maxAttempts = 3
 	// reportTimeout is how long a gateway may take to answer: longer than its OnStats may take.
@@ -159,9 +163,10 @@ func (r *reporter) deliver(ctx context.Context) {
 			r.w.log.Error("a report about calls was given up: no gateway could keep it",
 				"worker", r.w.cfg.Name, "bytes", len(first.encoded), "err", err)
 		default:
-			if more, ok := r.troubles.allow(); ok && ctx.Err() == nil {
+			if ctx.Err() == nil && time.Since(r.warned) >= warnEvery && !errors.Is(err, ErrLinkDown) {
+				r.warned = time.Now()
 				r.w.log.Warn("a report about calls was not kept by a gateway, it is sent again",
-					"worker", r.w.cfg.Name, "reports", len(r.waiting), "err", err, "not-logged", more)
+					"worker", r.w.cfg.Name, "reports", len(r.waiting), "err", err)
 			}
 			return
 		}

@@ -344,6 +344,35 @@ func TestAnotherGatewayTakesReports(t *testing.T) {
 	k.awaits(t, "clerk/connect 1, clerk/message 2")
 }
 
+// A worker counts a limited number of names, and what has no room as others.
+func TestTooManyNames(t *testing.T) {
+	t.Parallel()
+	k := newKeeper()
+	g, _ := statsGateway(t, "127.0.0.1:0", k.take)
+	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Name: "clerk"}, clerk())
+	<-w.Ready()
+	c := dial(t, g)
+	const names = stats.MaxPairs + 100
+	for i := range names {
+		c.say(fmt.Sprint("hello name", i))
+		c.receives("ok")
+	}
+	c.say("hello")
+	c.receives("ok")
+	proctest.Await(t, "the figures", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		calls, others := uint64(0), uint64(0)
+		for name, row := range k.sums {
+			calls += row.Count
+			if name == "clerk/"+stats.Other {
+				others = row.Count
+			}
+		}
+		return calls == names+2 && others >= 100 && others < 200 && k.sums["clerk/message"].Count == 1
+	})
+}
+
 // Failures are limited to what a keeper can store, and all are counted.
 func TestFloodOfFailures(t *testing.T) {
 	t.Parallel()

@@ -89,7 +89,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 		w.log.Warn("ready without some gateways, still dialling them", "worker", cfg.Name, "missing", missing)
 	})
 	_, _ = rand.Read(w.id[:]) // never fails
-	w.rec = newRecorder(cfg.Name)
+	w.rec = newRecorder(cfg.Module)
 	w.reporter = newReporter(w)
 	w.exec = newExecutor(w)
 	return w, nil

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/certs/certstest"
-	"github.com/seed-7410fe32/sluice/internal/directory/redisdir"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/internal/redistest"
 )
@@ -24,7 +23,7 @@ func TestWaysToRedis(t *testing.T) {
 	}
 	for name, engine := range map[string]func(t *testing.T) []string{
 		"a user and a file with the password": func(t *testing.T) []string {
-			r := redistest.WithUser(t, "ali", "open sesame", strings.Fields(redisdir.Rights("sluice"))...)
+			r := redistest.WithUser(t, "ali", "open sesame", "~sluice:*", "&sluice:*", "+@all")
 			return []string{"--engine", "redis://ali@" + r.Addr, "--engine-password-file", secret}
 		},
 		"TLS": func(t *testing.T) []string {

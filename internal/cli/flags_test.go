@@ -35,7 +35,7 @@ func checked(args ...string) (*pflag.FlagSet, error) {
 		_, err = o.newGateway(nil, nil)
 	}
 	if err == nil {
-		_, err = o.newWorker(worker.Handler{}, nil, []string{"127.0.0.1:1"})
+		_, err = o.newWorker(worker.Handler{}, "", nil, []string{"127.0.0.1:1"})
 	}
 	return c.Flags(), err
 }

@@ -111,7 +111,7 @@ func (o *options) work(
 	if err != nil {
 		return err
 	}
-	w, err := o.newWorker(h, key, gateways)
+	w, err := o.newWorker(h, c.Name(), key, gateways)
 	if err != nil {
 		return err
 	}
@@ -299,9 +299,9 @@ func processorsFor(loops, now int) int {
 	return 2 * loops
 }
 
-func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
+func (o *options) newWorker(h worker.Handler, module string, key []byte, gateways []string) (*worker.Worker, error) {
 	cfg := worker.Config{
-		Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
+		Key: key, Name: o.name, Module: module, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
 	}
 	if links := o.tls.linkConfig(); links != nil {

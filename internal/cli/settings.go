@@ -312,7 +312,7 @@ func try(o *options, f *pflag.FlagSet) error {
 		return err
 	}
 	if o.worker {
-		_, err = o.newWorker(worker.Handler{}, key, o.gateways)
+		_, err = o.newWorker(worker.Handler{}, "", key, o.gateways)
 		return err
 	}
 	if _, err = o.newGateway(key, nil); err != nil {

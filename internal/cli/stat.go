@@ -35,8 +35,8 @@ func statCommand() *cobra.Command {
 	c := operatorCommand(&cobra.Command{
 		Use:   "stat",
 		Short: "print how the calls of handlers went: counts, success, codes, latency",
-		Long: `Print how the calls of handlers went, for each module (a worker's name) and interface (connect,
-message, close, timer, or what a handler names). --series prints them step by step, and --failures
+		Long: `Print how the calls of handlers went, for each module (chat or echo, for example) and interface
+(connect, message, close, timer, or what a handler names). --series prints them step by step, and --failures
 prints the log of failed calls, the newest first. Times are RFC 3339, seconds since 1970, or before
 now: -90m, -14d. Ask the gateway that keeps the statistics.`,
 		Args: noArgs,

@@ -14,7 +14,7 @@ type Batch struct {
 	clock *clock
 	short int64 // calls of fewer ticks are in the first bucket of a histogram
 	last  int64 // when the last call ended, or Restart was called
-	open  ID    // of short calls that succeed: they are added to the last run; none: there is no such run
+	open  ID    // of short calls that succeed: they are added to the last run; closed: none are
 	n     int   // runs[:n] are not flushed yet
 	runs  [maxRuns]run
 }
@@ -29,12 +29,12 @@ type run struct {
 
 const (
 	maxRuns    = 32
-	none    ID = math.MaxUint16
+	closed  ID = math.MaxUint16
 )
 
 // Init makes a zero Batch add its calls to a shard.
 func (b *Batch) Init(s *Shard) {
-	b.shard, b.clock, b.open, b.last = s, s.clock, none, s.clock.now()
+	b.shard, b.clock, b.open, b.last = s, s.clock, closed, s.clock.now()
 	b.short = int64(float64(stats.Upper(0)) * sameScale / float64(s.clock.firstScale))
 }
 
@@ -66,7 +66,7 @@ func (b *Batch) begin(id ID, took int64, code uint32) {
 	}
 	b.runs[b.n] = run{took, took, 1, code, id}
 	b.n++
-	if b.open = none; took < b.short && code == 0 {
+	if b.open = closed; took < b.short && code == 0 {
 		b.open = id
 	}
 }
@@ -87,5 +87,5 @@ func (b *Batch) Flush() {
 		s.add(r.id, uint64(r.calls), max(time.Duration(toNanoseconds(r.sum, s.scale)), longest), longest, r.code)
 	}
 	s.mu.Unlock()
-	b.n, b.open = 0, none
+	b.n, b.open = 0, closed
 }

@@ -25,8 +25,8 @@ func TestEachCallIsCountedOnce(t *testing.T) {
 			other := r.Shard()
 			for i := range calls {
 				b.Restart()
-				b.Add(1, uint32(i%10/9)) // a tenth fails with code 1
-				other.Add(2, r.Now(), 0)
+				b.Add(2, uint32(i%10/9)) // a tenth fails with code 1
+				other.Add(3, r.Now(), 0)
 				r.Add(named, time.Duration(i), uint32(i%2)*uint32(g+1))
 				if i%100 == 0 {
 					b.Flush()
@@ -83,7 +83,7 @@ func TestRowsCanBeReported(t *testing.T) {
 	t.Parallel()
 	r := New("chat", "message")
 	for i := range 200 {
-		r.Add(1, time.Duration(1)<<(i%63), uint32(i))
+		r.Add(2, time.Duration(1)<<(i%63), uint32(i))
 	}
 	rows, _, _ := r.Take()
 	b, err := stats.AppendReport(nil, &stats.Report{Seq: 1, Node: "n", Rows: rows})
@@ -102,10 +102,10 @@ func TestPairsAreBounded(t *testing.T) {
 	t.Parallel()
 	r := New("chat", "message")
 	const more = 10
-	for i := range stats.MaxPairs - 2 + more {
+	for i := range stats.MaxPairs - 3 + more {
 		r.Add(r.Interface(fmt.Sprint(i)), 1, 0)
 	}
-	if r.ID("chat", "message") != 1 || r.Interface("0") != r.ID("chat", "0") || r.Interface("new") != Other {
+	if r.ID("chat", "message") != 2 || r.Interface("0") != r.ID("chat", "0") || r.Interface("new") != Other {
 		t.Error("a name has lost its ID")
 	}
 	rows, _, _ := r.Take()
@@ -116,7 +116,7 @@ func TestPairsAreBounded(t *testing.T) {
 			t.Errorf("%d calls of others", rows[i].Count)
 		}
 	}
-	if len(rows) != stats.MaxPairs-1 || sum != stats.MaxPairs-2+more {
+	if len(rows) != stats.MaxPairs-2 || sum != stats.MaxPairs-3+more {
 		t.Errorf("%d rows, %d calls", len(rows), sum)
 	}
 	if a, b := r.ID("a\x00b", ""), r.ID("a\uFFFDb", "(none)"); a != b {
@@ -131,9 +131,9 @@ func TestFailuresAreBounded(t *testing.T) {
 	texts := 0
 	text := func() string { texts++; return "failed\n" }
 	for range 1000 {
-		r.Fail(1, 7, "192.0.2.1:1", text)
+		r.Fail(2, 7, "192.0.2.1:1", text)
 	}
-	r.Fail(2, 8, "", text)
+	r.Fail(3, 8, "", text)
 	_, failed, lost := r.Take()
 	if len(failed) != maxPairFailures+1 || lost != 1000-maxPairFailures || texts != len(failed) {
 		t.Fatalf("%d failures, %d lost, %d texts", len(failed), lost, texts)
@@ -171,7 +171,7 @@ func TestClock(t *testing.T) {
 		for time.Since(after) < 20*time.Millisecond {
 		}
 		least := time.Since(after)
-		b.Add(1, 0)
+		b.Add(2, 0)
 		b.Flush()
 		most := time.Since(before)
 		rows, _, _ := r.Take()
@@ -214,12 +214,12 @@ func TestRecordsDoNotAllocate(t *testing.T) {
 	var b Batch
 	b.Init(r.Shard())
 	s := r.Shard()
-	b.Add(1, 1)
+	b.Add(2, 1)
 	b.Flush()
-	s.Add(1, 0, 1)
+	s.Add(2, 0, 1)
 	if n := testing.AllocsPerRun(1000, func() {
-		b.Add(1, 0)
-		b.Add(1, 1)
+		b.Add(2, 0)
+		b.Add(2, 1)
 		s.Add(r.ID("chat", "message"), r.Now(), 1)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -231,7 +231,7 @@ func BenchmarkBatch(b *testing.B) {
 	batch.Init(New("chat", "message").Shard())
 	b.ReportAllocs()
 	for range b.N {
-		batch.Add(1, 0)
+		batch.Add(2, 0)
 	}
 }
 
@@ -242,7 +242,7 @@ func BenchmarkBatchOfOne(b *testing.B) {
 	b.ReportAllocs()
 	for range b.N {
 		batch.Restart()
-		batch.Add(1, 0)
+		batch.Add(2, 0)
 		batch.Flush()
 	}
 }
@@ -252,7 +252,7 @@ func BenchmarkShard(b *testing.B) {
 	s := r.Shard()
 	b.ReportAllocs()
 	for range b.N {
-		s.Add(1, r.Now(), 0)
+		s.Add(2, r.Now(), 0)
 	}
 }
 
@@ -270,7 +270,7 @@ func BenchmarkFail(b *testing.B) {
 	text := func() string { return "failed" }
 	b.ReportAllocs()
 	for range b.N {
-		r.Fail(1, 1, "192.0.2.1:4711", text)
+		r.Fail(2, 1, "192.0.2.1:4711", text)
 	}
 }
 
@@ -298,14 +298,14 @@ func TestRunsOfShortCalls(t *testing.T) {
 	const rounds = 1000
 	for i := range rounds {
 		for range i % 40 {
-			b.Add(1, 0)
+			b.Add(2, 0)
 		}
-		b.Add(2, 0)
-		b.Add(1, uint32(i%2))
+		b.Add(3, 0)
+		b.Add(2, uint32(i%2))
 		if i%50 == 0 {
 			for busy := time.Now(); time.Since(busy) < 5*time.Microsecond; {
 			}
-			b.Add(2, 0)
+			b.Add(3, 0)
 		}
 	}
 	b.Flush()
@@ -341,7 +341,7 @@ func TestRunsAfterAChangeOfTheScale(t *testing.T) {
 	b.Init(s)
 	for range 5 {
 		b.last = b.clock.now() - b.short + 100
-		b.Add(1, 0)
+		b.Add(2, 0)
 	}
 	s.setScale(s.scale + s.scale/4)
 	b.Flush()

@@ -14,9 +14,11 @@ import (
 // ID stands for a module and an interface in one Recorder.
 type ID uint16
 
-// Other is the ID of what pairs past stats.MaxPairs count for: of stats.Other of a Recorder's own
-// module.
-const Other ID = 0
+// These are IDs of a Recorder's own module.
+const (
+	None  ID = 0 // of the interface without a name
+	Other ID = 1 // of stats.Other, for which pairs past stats.MaxPairs count
+)
 
 // Recorder counts the calls of a process.
 type Recorder struct {
@@ -40,7 +42,7 @@ type pair struct{ module, name string }
 // ever wait for each other.
 const maxShards = 16
 
-// New returns a Recorder. The interfaces of its own module that are given get the IDs 1, 2 and so
+// New returns a Recorder. The interfaces of its own module that are given get the IDs 2, 3 and so
 // on.
 func New(module string, interfaces ...string) *Recorder {
 	r := &Recorder{module: stats.Name(module), clock: newClock()}
@@ -48,6 +50,7 @@ func New(module string, interfaces ...string) *Recorder {
 	for range min(runtime.GOMAXPROCS(0), maxShards) {
 		r.shards = append(r.shards, &Shard{clock: r.clock, scale: r.clock.scale})
 	}
+	r.Interface("")
 	r.Interface(stats.Other)
 	for _, name := range interfaces {
 		r.Interface(name)

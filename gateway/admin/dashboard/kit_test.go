@@ -257,8 +257,9 @@ func goTo(fragment string) step {
 // logIn opens the page and logs in.
 func (f *fixture) logIn(ctx context.Context, token string) {
 	f.t.Helper()
-	run(f.t, ctx, chromedp.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")),
-		chromedp.SetValue(chromedp.CSS("#token"), token), click(".login button"), chromedp.WaitVisible(chromedp.CSS(".app")))
+	run(f.t, ctx, chromedp.Navigate(f.url),
+		until(`document.querySelector("#token") && document.fonts.status === "loaded"`),
+		chromedp.SetValue(chromedp.CSS("#token"), token), click(".login button"), until(`document.querySelector(".app")`))
 }
 
 // shot saves a picture of the window, in the folder that the variable DASHBOARD_SHOTS names or else

@@ -8,10 +8,14 @@ export class Refused extends Error {
   }
 
   // away: the gateway did not answer, or something in front of it says so.
-  get away() { return this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504; }
+  get away() {
+    return this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504;
+  }
 
   // absent: this version, or this configuration, does not have it.
-  get absent() { return this.status === 404 || this.status === 501; }
+  get absent() {
+    return this.status === 404 || this.status === 501;
+  }
 }
 
 const patience = 25_000; // milliseconds for an answer
@@ -26,8 +30,13 @@ async function send(path, options, signal) {
   let answer, body;
   try {
     const limit = AbortSignal.timeout(patience);
-    answer = await fetch(path, { ...options, credentials: "same-origin", cache: "no-store", redirect: "error",
-      signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    answer = await fetch(path, {
+      ...options,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
     body = await answer.text();
     const ahead = (Date.parse(answer.headers.get("Date")) - Date.now()) / 1000;
     skew = Math.abs(ahead) > skewed ? ahead : 0;
@@ -38,7 +47,7 @@ async function send(path, options, signal) {
   let value = null;
   try {
     value = body ? JSON.parse(body) : null;
-  } catch { } // a proxy's own page
+  } catch {} // a proxy's own page
   if (!answer.ok) throw new Refused(answer.status, value?.detail ?? answer.statusText);
   return value;
 }
@@ -51,13 +60,16 @@ export function get(path, parameters = {}, signal) {
 
 // write changes something. The header keeps out forms of foreign pages.
 export function write(method, path, body) {
-  return send("api/v1/" + path, { method, headers: { "Content-Type": "application/json", "X-Sluice-CSRF": "1" },
-    body: body === undefined ? undefined : JSON.stringify(body) });
+  return send("api/v1/" + path, {
+    method,
+    headers: { "Content-Type": "application/json", "X-Sluice-CSRF": "1" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
 }
 
 export const session = () => send("session", {});
-export const logIn = (token) => send("login", { method: "POST", headers: { "Content-Type": "application/json" },
-  body: JSON.stringify({ token }) });
+export const logIn = (token) =>
+  send("login", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) });
 export const logOut = () => send("logout", { method: "POST", headers: { "X-Sluice-CSRF": "1" } });
 
 const pauses = [1000, 2000, 4000, 8000, 15000, 30000]; // after so many failures in a row, in milliseconds
@@ -132,6 +144,10 @@ export class Feed {
 }
 
 // refresh makes all feeds load now.
-export function refresh() { feeds.forEach((f) => f.now()); }
+export function refresh() {
+  feeds.forEach((f) => f.now());
+}
 
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) refresh();
+});

@@ -3,10 +3,14 @@
 
 import { h, icon, put, say } from "./dom.js";
 import * as f from "./format.js";
+import { alone, around, labels, rounded, stack } from "./scales.js";
 import { t } from "./texts.js";
 
 const { uPlot } = globalThis;
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const colour = (name) =>
+  getComputedStyle(document.documentElement)
+    .getPropertyValue("--" + name)
+    .trim();
 const cursors = uPlot.sync("time"); // one cursor for all curves of a page
 
 const ownPart = 3.5; // a series with its own scale has the lowest of so many parts of the height
@@ -14,29 +18,62 @@ const ownPart = 3.5; // a series with its own scale has the lowest of so many pa
 const charts = new Set();
 
 // redraw draws all curves again, with the colours of another theme.
-export function redraw() { charts.forEach((c) => c.draw()); }
+export function redraw() {
+  charts.forEach((c) => c.draw());
+}
 for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
   matchMedia(query).addEventListener("change", redraw);
 }
 
 // Chart is a figure with curves. series are {label, colour (a name of the style sheet), fill, dash,
-// bars}; format writes a value. picked gets the element, and the beginning and end of a time in
-// milliseconds. With log the scale is logarithmic. own gives a series a scale of its own, without an axis.
+// bars, own}; own gives a series a scale of its own, without an axis. format writes a value. picked
+// gets a time in seconds, and where it was chosen. With log the scale is logarithmic.
 export class Chart {
   constructor({ title, unit, series, format, stacked = false, log = false, height = 208, picked }) {
-    Object.assign(this, { title, series, format, stacked, log, height, picked, step: 60, data: null, at: -1, plot: null });
+    Object.assign(this, {
+      title,
+      series,
+      format,
+      stacked,
+      log,
+      height,
+      picked,
+      step: 60,
+      data: null,
+      at: -1,
+      plot: null,
+    });
     this.legend = h("ul.legend");
-    this.canvas = h("div.plot", { tabindex: "0", role: "slider", "aria-label": `${title}: ${t.chartHelp}`,
-      "aria-valuemin": "0", keydown: (e) => this.key(e), focus: () => this.move(this.at < 0 ? this.last() : this.at),
-      blur: () => this.move(-1) });
+    this.canvas = h("div.plot", {
+      tabindex: "0",
+      role: "slider",
+      "aria-label": `${title}: ${t.chartHelp}`,
+      "aria-valuemin": "0",
+      keydown: (e) => this.key(e),
+      focus: () => this.move(this.at < 0 ? this.last() : this.at),
+      blur: () => this.move(-1),
+    });
     this.tip = h("div.tip", { hidden: true, "aria-hidden": "true" });
     this.grid = h("div.data", { hidden: true });
     this.note = h("p.empty-note", { hidden: true }, t.nothingYet);
-    const toggle = h("button.icon-button", { type: "button", title: t.asTable, "aria-label": `${title}: ${t.asTable}`,
-      "aria-pressed": "false", click: () => this.toggle(toggle) }, icon("table"));
-    this.root = h("section.card.chart", { "aria-label": title },
+    const toggle = h(
+      "button.icon-button",
+      {
+        type: "button",
+        title: t.asTable,
+        "aria-label": `${title}: ${t.asTable}`,
+        "aria-pressed": "false",
+        click: () => this.toggle(toggle),
+      },
+      icon("table"),
+    );
+    this.root = h(
+      "section.card.chart",
+      { "aria-label": title },
       h("header", {}, h("h2", {}, title), h("span.unit", {}, unit), this.legend, toggle),
-      h("div.stage", {}, this.canvas, this.tip, this.note), this.grid);
+      h("div.stage", {}, this.canvas, this.tip, this.note),
+      this.grid,
+    );
     this.labels();
     this.size = new ResizeObserver(() => this.fit());
     this.size.observe(this.canvas);
@@ -45,8 +82,11 @@ export class Chart {
 
   labels() {
     this.values = this.series.map(() => h("b"));
-    this.legend.replaceChildren(...this.series.map((s, i) => h("li", {},
-      h(`i.key.${s.dash ? "dashed" : "solid"}`, { "data-colour": s.colour }), s.label, this.values[i])));
+    this.legend.replaceChildren(
+      ...this.series.map((s, i) =>
+        h("li", {}, h(`i.key.${s.dash ? "dashed" : "solid"}`, { "data-colour": s.colour }), s.label, this.values[i]),
+      ),
+    );
   }
 
   // set shows points: times in seconds, and the values of each series. Other series than before may
@@ -70,7 +110,9 @@ export class Chart {
     if (!this.grid.hidden) this.tabulate();
   }
 
-  last() { return (this.times?.length ?? 0) - 1; }
+  last() {
+    return (this.times?.length ?? 0) - 1;
+  }
 
   draw() {
     this.plot?.destroy();
@@ -78,22 +120,52 @@ export class Chart {
     if (!this.data) return;
     const width = this.canvas.clientWidth;
     if (width === 0) return; // fit draws when it has a place
-    this.plot = new uPlot({
-      width, height: this.height, legend: { show: false }, padding: [10, 22, 0, 0],
-      cursor: { sync: { key: cursors.key, setSeries: false }, y: false, drag: { x: true, y: false, setScale: false, dist: 5 },
-        points: { size: 6, width: 1.5, fill: (u, i) => colour(this.series[i - 1].colour), stroke: () => colour("card") } },
-      series: [{}, ...this.series.map((s) => this.drawn(s))],
-      scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
-        y: this.log ? { distr: 3, range: (u, min, max) => around(min, max) } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
-        own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] } },
-      axes: [
-        { ...axis(), size: 30, space: 64, values: (u, splits) => labels(splits), incrs: [60, 300, 600, 900, 1800, 3600, 7200,
-          10800, 21600, 43200, 86400, 172800, 432000] },
-        { ...axis(), size: 58, space: 36, values: (u, splits) => splits.map((v) => v === null ? null : this.format(v)),
-          ...this.log && { filter: round, grid: { ...axis().grid, filter: round } } },
-      ],
-      hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
-    }, this.data, this.canvas);
+    this.plot = new uPlot(
+      {
+        width,
+        height: this.height,
+        legend: { show: false },
+        padding: [10, 22, 0, 0],
+        cursor: {
+          sync: { key: cursors.key, setSeries: false },
+          y: false,
+          drag: { x: true, y: false, setScale: false, dist: 5 },
+          points: {
+            size: 6,
+            width: 1.5,
+            fill: (u, i) => colour(this.series[i - 1].colour),
+            stroke: () => colour("card"),
+          },
+        },
+        series: [{}, ...this.series.map((s) => this.drawn(s))],
+        scales: {
+          x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 60)] },
+          y: this.log
+            ? { distr: 3, range: (u, min, max) => around(min, max) }
+            : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] },
+          own: { range: (u, min, max) => [0, max > 0 ? max * ownPart : 1] },
+        },
+        axes: [
+          {
+            ...axis(),
+            size: 30,
+            space: 64,
+            values: (u, splits) => labels(splits),
+            incrs: [60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000],
+          },
+          {
+            ...axis(),
+            size: 58,
+            space: 36,
+            values: (u, splits) => splits.map((v) => (v === null ? null : this.format(v))),
+            ...(this.log && { filter: rounded, grid: { ...axis().grid, filter: rounded } }),
+          },
+        ],
+        hooks: { setCursor: [(u) => this.hovered(u)], setSelect: [(u) => this.selected(u)] },
+      },
+      this.data,
+      this.canvas,
+    );
     this.plot.over.addEventListener("click", (e) => this.clicked(e));
     this.plot.over.addEventListener("mouseleave", () => this.write(-1));
   }
@@ -101,11 +173,24 @@ export class Chart {
   drawn(s) {
     const stroke = colour(s.colour);
     if (s.bars) {
-      return { stroke, fill: stroke, width: 0, scale: s.own ? "own" : "y", points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }) };
+      return {
+        stroke,
+        fill: stroke,
+        width: 0,
+        scale: s.own ? "own" : "y",
+        points: { show: false },
+        paths: uPlot.paths.bars({ size: [0.8, 24], align: 1 }),
+      };
     }
-    return { stroke, width: s.thin ? 1 : 1.75, dash: s.dash ? [5, 4] : undefined, spanGaps: false,
-      points: { show: false, filter: (u, i) => alone(u.data[i]), size: 5, width: 0, fill: stroke }, paths: uPlot.paths.linear(),
-      fill: s.fill ? (u) => shade(u, stroke) : undefined };
+    return {
+      stroke,
+      width: s.thin ? 1 : 1.75,
+      dash: s.dash ? [5, 4] : undefined,
+      spanGaps: false,
+      points: { show: false, filter: (u, i) => alone(u.data[i]), size: 5, width: 0, fill: stroke },
+      paths: uPlot.paths.linear(),
+      fill: s.fill ? (u) => shade(u, stroke) : undefined,
+    };
   }
 
   fit() {
@@ -121,15 +206,31 @@ export class Chart {
     const here = this.canvas.matches(":hover, :focus-visible");
     this.tip.hidden = this.at < 0 || !here;
     if (this.tip.hidden) return;
-    this.tip.replaceChildren(h("time", {}, this.when(this.at)), h("ul", {}, ...this.series.map((s, n) => h("li", {},
-      h(`i.key.${s.dash ? "dashed" : "solid"}`, { "data-colour": s.colour }), h("span", {}, s.label),
-      h("b", {}, this.format(this.raw[n][this.at]))))));
-    const left = u.over.offsetLeft + u.cursor.left, right = left > this.canvas.clientWidth / 2;
+    this.tip.replaceChildren(
+      h("time", {}, this.when(this.at)),
+      h(
+        "ul",
+        {},
+        ...this.series.map((s, n) =>
+          h(
+            "li",
+            {},
+            h(`i.key.${s.dash ? "dashed" : "solid"}`, { "data-colour": s.colour }),
+            h("span", {}, s.label),
+            h("b", {}, this.format(this.raw[n][this.at])),
+          ),
+        ),
+      ),
+    );
+    const left = u.over.offsetLeft + u.cursor.left,
+      right = left > this.canvas.clientWidth / 2;
     this.tip.style.left = right ? "auto" : left + 14 + "px";
     this.tip.style.right = right ? this.canvas.clientWidth - left + 14 + "px" : "auto";
   }
 
-  when(i) { return f.span(this.times[i] * 1000, (this.times[i] + this.step) * 1000); }
+  when(i) {
+    return f.span(this.times[i] * 1000, (this.times[i] + this.step) * 1000);
+  }
 
   // write puts the values of a point into the legend, those of the last one for -1.
   write(i) {
@@ -137,8 +238,11 @@ export class Chart {
     const n = i < 0 ? this.last() : i;
     this.series.forEach((s, k) => say(this.values[k], this.format(this.raw[k][n])));
     put(this.canvas, "aria-valuenow", n);
-    put(this.canvas, "aria-valuetext", this.when(n) + ": " + this.series.map((s, k) =>
-      `${s.label} ${this.format(this.raw[k][n])}`).join(", "));
+    put(
+      this.canvas,
+      "aria-valuetext",
+      this.when(n) + ": " + this.series.map((s, k) => `${s.label} ${this.format(this.raw[k][n])}`).join(", "),
+    );
   }
 
   move(i) {
@@ -149,9 +253,18 @@ export class Chart {
   }
 
   key(e) {
-    const last = this.last(), now = this.at < 0 ? last : this.at;
-    const to = { ArrowLeft: now - 1, ArrowRight: now + 1, ArrowDown: now - 1, ArrowUp: now + 1, PageDown: now - 10,
-      PageUp: now + 10, Home: 0, End: last }[e.key];
+    const last = this.last(),
+      now = this.at < 0 ? last : this.at;
+    const to = {
+      ArrowLeft: now - 1,
+      ArrowRight: now + 1,
+      ArrowDown: now - 1,
+      ArrowUp: now + 1,
+      PageDown: now - 10,
+      PageUp: now + 10,
+      Home: 0,
+      End: last,
+    }[e.key];
     if (to !== undefined) {
       e.preventDefault();
       this.move(Math.min(Math.max(to, 0), last));
@@ -173,14 +286,18 @@ export class Chart {
   selected(u) {
     if (u.select.width < 5) return;
     this.dragged = true; // a click follows
-    setTimeout(() => { this.dragged = false; });
-    const from = u.posToVal(u.select.left, "x"), to = u.posToVal(u.select.left + u.select.width, "x");
+    setTimeout(() => {
+      this.dragged = false;
+    });
+    const from = u.posToVal(u.select.left, "x"),
+      to = u.posToVal(u.select.left + u.select.width, "x");
     u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
     this.open(Math.floor(from / 60) * 60, Math.ceil(to / 60) * 60);
   }
 
   open(from, to) {
-    const left = this.plot.valToPos((from + to) / 2, "x"), { x, y } = this.plot.over.getBoundingClientRect();
+    const left = this.plot.valToPos((from + to) / 2, "x"),
+      { x, y } = this.plot.over.getBoundingClientRect();
     this.picked?.({ from, to, x: x + left, y: y + 30, origin: this.canvas, values: this.summary(from, to) });
   }
 
@@ -198,11 +315,29 @@ export class Chart {
   }
 
   tabulate() {
-    const head = h("tr", {}, h("th", { scope: "col" }, t.time), ...this.series.map((s) => h("th.number", { scope: "col" }, s.label)));
-    const rows = this.times.map((at, i) => h("tr", {}, h("th", { scope: "row" }, f.moment(at * 1000)),
-      ...this.series.map((s, k) => h("td.number", {}, this.format(this.raw[k][i]))))).reverse();
-    this.grid.replaceChildren(h("div.scroll", { tabindex: "0", role: "region", "aria-label": `${this.title}: ${t.asTable}` },
-      h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows))));
+    const head = h(
+      "tr",
+      {},
+      h("th", { scope: "col" }, t.time),
+      ...this.series.map((s) => h("th.number", { scope: "col" }, s.label)),
+    );
+    const rows = this.times
+      .map((at, i) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, f.moment(at * 1000)),
+          ...this.series.map((s, k) => h("td.number", {}, this.format(this.raw[k][i]))),
+        ),
+      )
+      .reverse();
+    this.grid.replaceChildren(
+      h(
+        "div.scroll",
+        { tabindex: "0", role: "region", "aria-label": `${this.title}: ${t.asTable}` },
+        h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)),
+      ),
+    );
   }
 
   close() {
@@ -212,53 +347,18 @@ export class Chart {
   }
 }
 
-const axis = () => ({ stroke: colour("quiet"), font: `11px ${getComputedStyle(document.body).fontFamily}`, gap: 6,
-  grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, border: { show: false } });
-
-// alone returns the places of values without a neighbour, which a line does not show.
-function alone(values) {
-  const found = values.map((v, i) => i).filter((i) => values[i] !== null && (values[i - 1] ?? null) === null &&
-    (values[i + 1] ?? null) === null);
-  return found.length > 0 ? found : null;
-}
-
-// around returns the ends of a logarithmic scale: 1, 2 or 5 times a power of ten.
-function around(min, max) {
-  if (!(max > 0)) return [1e-4, 1];
-  const least = (min > 0 ? min : max) * 0.85, most = max * 1.1;
-  const ends = (v) => [1, 2, 5, 10].map((n) => n * 10 ** Math.floor(Math.log10(v)));
-  return [ends(least).findLast((n) => n <= least) ?? least, ends(most).find((n) => n >= most) ?? most];
-}
-
-// round leaves the powers of ten of the marks of a logarithmic axis, and on a short one their double
-// and fivefold too.
-function round(u, splits) {
-  const few = splits.length > 0 && splits.at(-1) / splits[0] < 50;
-  return splits.map((v) => {
-    const lead = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
-    return lead === 1 || lead === 10 || few && (lead === 2 || lead === 5) ? v : null;
-  });
-}
-
-// labels writes the times of an axis: the day where it changes, the time of day elsewhere.
-function labels(splits) {
-  const days = splits.length > 1 && splits[1] - splits[0] >= 86400;
-  return splits.map((s, i) => {
-    const ms = s * 1000, at = new Date(ms), before = i > 0 ? new Date(splits[i - 1] * 1000) : null;
-    const another = before && before.getDate() !== at.getDate();
-    return days || another ? f.date(ms) : f.clock(ms);
-  });
-}
+const axis = () => ({
+  stroke: colour("quiet"),
+  font: `11px ${getComputedStyle(document.body).fontFamily}`,
+  gap: 6,
+  grid: { stroke: colour("grid"), width: 1 },
+  ticks: { show: false },
+  border: { show: false },
+});
 
 function shade(u, stroke) {
   const g = u.ctx.createLinearGradient(0, u.bbox.top, 0, u.bbox.top + u.bbox.height);
   g.addColorStop(0, stroke + "38");
   g.addColorStop(1, stroke + "04");
   return g;
-}
-
-// stack adds up the values of bars. uPlot draws the first series last, so the sums begin at the end.
-function stack(values) {
-  const sum = values[0]?.map(() => 0) ?? [];
-  return values.map((v) => v).reverse().map((v) => v.map((n, i) => sum[i] += n)).reverse();
 }

@@ -10,31 +10,60 @@ import { asked, coarse, rangeOf, refreshOf } from "./place.js";
 import { Strip } from "./strip.js";
 import { t } from "./texts.js";
 
-const perSecond = (n) => n === null || n === undefined ? "–" : f.rate(n);
+const perSecond = (n) => (n === null || n === undefined ? "–" : f.rate(n));
 const palette = ["bad", "poor", "violet", "blue", "pink", "quiet"];
 
 // Curves are the curves of a module and an interface, of all if these are empty, and the strip. They
 // load by themselves. fail gets an error, shown is called when there is something.
 export class Curves {
   constructor(place, { codes = false, fail, shown = () => {} }) {
-    const range = rangeOf(place.query, now()), picked = picker(place);
-    this.rate = new Chart({ title: t.rate, unit: t.rateUnit, format: perSecond, picked, stacked: false, series: [
-      { label: t.succeeded, colour: "accent", fill: true }, { label: t.failedOwn, colour: "bad", bars: true, own: true }] });
-    this.latency = new Chart({ title: t.latency, unit: t.latencyUnit, format: f.duration, picked, log: true, series: [
-      { label: t.p50, colour: "accent" }, { label: t.p95, colour: "violet" }, { label: t.p99, colour: "pink" }] });
-    this.codes = codes ? new Chart({ title: t.codes, unit: t.codesUnit, format: perSecond, picked, stacked: true, series: [] }) : null;
+    const range = rangeOf(place.query, now()),
+      picked = picker(place);
+    this.rate = new Chart({
+      title: t.rate,
+      unit: t.rateUnit,
+      format: perSecond,
+      picked,
+      stacked: false,
+      series: [
+        { label: t.succeeded, colour: "accent", fill: true },
+        { label: t.failedOwn, colour: "bad", bars: true, own: true },
+      ],
+    });
+    this.latency = new Chart({
+      title: t.latency,
+      unit: t.latencyUnit,
+      format: f.duration,
+      picked,
+      log: true,
+      series: [
+        { label: t.p50, colour: "accent" },
+        { label: t.p95, colour: "violet" },
+        { label: t.p99, colour: "pink" },
+      ],
+    });
+    this.codes = codes
+      ? new Chart({ title: t.codes, unit: t.codesUnit, format: perSecond, picked, stacked: true, series: [] })
+      : null;
     this.strip = new Strip({ picked });
     this.root = h("div.curves", {}, h("div.pair", {}, this.rate.root, this.latency.root), this.strip.root);
     const filter = { module: place.module, interface: place.iface };
     const load = (step) => (signal) => get("stats/series", { ...filter, ...asked(range), step }, signal);
-    this.feeds = [new Feed(load(), refreshOf(range), { fail, show: (series) => {
-      this.show(series);
-      shown(series);
-    } })];
+    this.feeds = [
+      new Feed(load(), refreshOf(range), {
+        fail,
+        show: (series) => {
+          this.show(series);
+          shown(series);
+        },
+      }),
+    ];
     // The strip has the curves' own figures where their steps are small enough.
     this.own = coarse(range);
     if (this.own) {
-      this.feeds.push(new Feed(load(300), refreshOf(range) * 5, { show: ({ points, step }) => this.strip.set(points, step) }));
+      this.feeds.push(
+        new Feed(load(300), refreshOf(range) * 5, { show: ({ points, step }) => this.strip.set(points, step) }),
+      );
     }
   }
 
@@ -45,8 +74,16 @@ export class Curves {
     if (!this.own) this.strip.set(series.points, series.step);
     if (!this.codes) return;
     const all = codesOf(series, now());
-    this.codes.set(all.times, all.values, series.step, all.codes.map((code, i) => ({ colour: palette[i], bars: true,
-      label: code === "other" || code === "4294967295" ? t.other : code })));
+    this.codes.set(
+      all.times,
+      all.values,
+      series.step,
+      all.codes.map((code, i) => ({
+        colour: palette[i],
+        bars: true,
+        label: code === "other" || code === "4294967295" ? t.other : code,
+      })),
+    );
   }
 
   close() {

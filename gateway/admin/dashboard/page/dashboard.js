@@ -19,7 +19,11 @@ const pages = { overview, module: detail, failures, live: livePage, alerts };
 
 const alertsEvery = 15_000; // milliseconds
 
-let shell = null, open = null, firing = null, place = null, forget = () => {};
+let shell = null,
+  open = null,
+  firing = null,
+  place = null,
+  forget = () => {};
 const troubled = new Set(); // feeds whose last request failed
 
 // enter begins with an operator, or none if no login is needed.
@@ -28,8 +32,9 @@ function enter(operator) {
   root.replaceChildren(shell.root);
   forget = live.listen((now) => shell.now(now));
   live.start();
-  firing = new Feed((signal) => get("alerts", {}, signal), alertsEvery, { show: ({ active }) =>
-    shell.alerts(active.filter((a) => a.state === "firing" && !a.silenced).length) });
+  firing = new Feed((signal) => get("alerts", {}, signal), alertsEvery, {
+    show: ({ active }) => shell.alerts(active.filter((a) => a.state === "firing" && !a.silenced).length),
+  });
   show();
 }
 
@@ -49,7 +54,8 @@ const key = (p) => p && `${p.page}\n${p.module}\n${p.iface}`;
 
 function show() {
   if (!shell) return;
-  const next = parse(location.hash), other = key(next) !== key(place);
+  const next = parse(location.hash),
+    other = key(next) !== key(place);
   const same = !other && open?.update;
   place = next;
   shell.place(place);
@@ -83,8 +89,17 @@ async function start() {
     else enter(operator);
   } catch (e) {
     if (!(e instanceof Refused)) throw e;
-    root.replaceChildren(h("main.login", {}, empty(t.failedLoad, e.away ? t.noAnswer : e.message,
-      h("button.button", { type: "button", click: () => location.reload() }, t.retry))));
+    root.replaceChildren(
+      h(
+        "main.login",
+        {},
+        empty(
+          t.failedLoad,
+          e.away ? t.noAnswer : e.message,
+          h("button.button", { type: "button", click: () => location.reload() }, t.retry),
+        ),
+      ),
+    );
   }
 }
 

@@ -8,7 +8,8 @@ export function curves({ points, step, to }, now) {
   const end = Math.min(Date.parse(to) / 1000, now);
   const columns = { times: [], succeeded: [], failed: [], p50: [], p90: [], p95: [], p99: [], max: [] };
   for (const p of points) {
-    const at = Date.parse(p.time) / 1000, width = Math.min(step, end - at);
+    const at = Date.parse(p.time) / 1000,
+      width = Math.min(step, end - at);
     if (width < Math.min(leastTime, step) && columns.times.length > 0) continue;
     columns.times.push(at);
     columns.succeeded.push(p.success / width);
@@ -21,12 +22,15 @@ export function curves({ points, step, to }, now) {
 // codesOf returns the failure codes of a series: those with the most failures by themselves, and the
 // rest under "other", each with its rate at the times of the columns.
 export function codesOf({ points, step, to }, now, most = 5) {
-  const totals = sumCodes(points), named = totals.slice(0, most).map(([code]) => code);
-  const end = Math.min(Date.parse(to) / 1000, now), all = new Map(named.map((c) => [c, []]));
+  const totals = sumCodes(points),
+    named = totals.slice(0, most).map(([code]) => code);
+  const end = Math.min(Date.parse(to) / 1000, now),
+    all = new Map(named.map((c) => [c, []]));
   if (totals.length > most) all.set("other", []);
   const times = [];
   for (const p of points) {
-    const at = Date.parse(p.time) / 1000, width = Math.min(step, end - at);
+    const at = Date.parse(p.time) / 1000,
+      width = Math.min(step, end - at);
     if (width < Math.min(leastTime, step) && times.length > 0) continue;
     times.push(at);
     let rest = p.count - p.success;
@@ -51,7 +55,10 @@ export function sumCodes(rows) {
 
 // total sums the counts of rows.
 export function total(rows) {
-  return rows.reduce((sum, r) => ({ count: sum.count + r.count, success: sum.success + r.success }), { count: 0, success: 0 });
+  return rows.reduce((sum, r) => ({ count: sum.count + r.count, success: sum.success + r.success }), {
+    count: 0,
+    success: 0,
+  });
 }
 
 // rates returns what happened in a second between two answers of /status, or null if that cannot be
@@ -62,8 +69,10 @@ export function rates(before, now, seconds) {
   for (const [name, n] of Object.entries(now.totals)) each[name] = Math.max(0, n - before.totals[name]) / seconds;
   each.loops = now.loops.map((l, i) => {
     const old = before.loops[i]?.totals;
-    return { in: old ? Math.max(0, l.totals.messages_received - old.messages_received) / seconds : 0,
-      out: old ? Math.max(0, l.totals.messages_sent - old.messages_sent) / seconds : 0 };
+    return {
+      in: old ? Math.max(0, l.totals.messages_received - old.messages_received) / seconds : 0,
+      out: old ? Math.max(0, l.totals.messages_sent - old.messages_sent) / seconds : 0,
+    };
   });
   return each;
 }
@@ -74,7 +83,8 @@ const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "bas
 
 export function sorted(rows, value, direction) {
   return rows.toSorted((a, b) => {
-    const x = value(a), y = value(b);
+    const x = value(a),
+      y = value(b);
     return direction * (typeof x === "string" ? collator.compare(x, y) : (x ?? -1) - (y ?? -1));
   });
 }

@@ -6,8 +6,15 @@ const numbers = new Map();
 function number(digits, significant = false) {
   const key = digits + (significant ? "s" : "");
   if (!numbers.has(key)) {
-    numbers.set(key, new Intl.NumberFormat("en", significant ? { maximumSignificantDigits: digits } :
-      { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+    numbers.set(
+      key,
+      new Intl.NumberFormat(
+        "en",
+        significant
+          ? { maximumSignificantDigits: digits }
+          : { minimumFractionDigits: digits, maximumFractionDigits: digits },
+      ),
+    );
   }
   return numbers.get(key);
 }
@@ -32,7 +39,7 @@ export function rate(n) {
 export function share(success, count) {
   if (count === 0) return "–";
   if (success >= count) return "100 %";
-  const percent = 100 * success / count;
+  const percent = (100 * success) / count;
   const digits = percent >= 99.9 ? 3 : percent >= 10 ? 2 : 1;
   return number(digits).format(Math.floor(percent * 10 ** digits + 1e-9) / 10 ** digits) + " %";
 }
@@ -51,10 +58,15 @@ export function duration(seconds) {
 export function uptime(seconds) {
   let rest = Math.floor(seconds);
   const parts = [];
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  for (const [unit, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ]) {
     const n = Math.floor(rest / size);
     rest -= n * size;
-    if (n > 0 || unit === "s" && parts.length === 0) parts.push(`${number(0).format(n)} ${unit}`);
+    if (n > 0 || (unit === "s" && parts.length === 0)) parts.push(`${number(0).format(n)} ${unit}`);
     else if (parts.length === 1) break;
     if (parts.length === 2) break;
   }
@@ -68,20 +80,24 @@ export function bytes(n) {
     n /= 1024;
     unit++;
   }
-  return number(3, true).format(unit === 0 ? n : n >= 100 ? Math.round(n) : n) + " " + ["B", "KiB", "MiB", "GiB", "TiB"][unit];
+  return (
+    number(3, true).format(unit === 0 ? n : n >= 100 ? Math.round(n) : n) +
+    " " +
+    ["B", "KiB", "MiB", "GiB", "TiB"][unit]
+  );
 }
 
 // level returns the band of a share of successful calls: the original's 99.99, 99 and 98 percent.
 export function level(success, count) {
   if (count === 0) return "none";
-  const percent = 100 * success / count;
+  const percent = (100 * success) / count;
   if (percent >= 99.99) return "good";
   if (percent >= 99) return "fair";
   return percent >= 98 ? "poor" : "bad";
 }
 
 // hint returns a text with at most so many characters.
-export const cut = (text, most) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text;
+export const cut = (text, most) => ([...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text);
 
 const times = new Map();
 
@@ -91,7 +107,8 @@ function time(options) {
   return times.get(key);
 }
 
-const hm = { hour: "numeric", minute: "2-digit" }, day = { month: "short", day: "numeric" };
+const hm = { hour: "numeric", minute: "2-digit" },
+  day = { month: "short", day: "numeric" };
 
 // clock returns the time of day of a moment in milliseconds, and day and moment more of it.
 export const clock = (ms) => time(hm).format(ms);
@@ -109,7 +126,9 @@ export function span(from, to) {
 
 // zone returns the name of the browser's time zone and its offset: Europe/Berlin (GMT+1).
 export function zone(ms) {
-  const offset = time({ timeZoneName: "shortOffset" }).formatToParts(ms).find((p) => p.type === "timeZoneName")?.value;
+  const offset = time({ timeZoneName: "shortOffset" })
+    .formatToParts(ms)
+    .find((p) => p.type === "timeZoneName")?.value;
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return name === offset || name === "UTC" ? name : `${name} (${offset})`;
 }

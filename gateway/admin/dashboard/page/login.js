@@ -6,9 +6,18 @@ import { t } from "./texts.js";
 
 // open shows the form. entered gets what the gateway says of the session.
 export function open(root, { why = "", entered }) {
-  const token = h("input", { id: "token", name: "token", type: "password", required: true, autocomplete: "current-password",
-    autocapitalize: "off", spellcheck: "false", "aria-describedby": "login-error" });
-  const button = h("button.button.primary", { type: "submit" }, t.enter), error = h("p.error", { id: "login-error", role: "alert" }, why);
+  const token = h("input", {
+    id: "token",
+    name: "token",
+    type: "password",
+    required: true,
+    autocomplete: "current-password",
+    autocapitalize: "off",
+    spellcheck: "false",
+    "aria-describedby": "login-error",
+  });
+  const button = h("button.button.primary", { type: "submit" }, t.enter),
+    error = h("p.error", { id: "login-error", role: "alert" }, why);
   const submit = async (e) => {
     e.preventDefault();
     button.disabled = true;
@@ -26,11 +35,24 @@ export function open(root, { why = "", entered }) {
       say(button, t.enter);
     }
   };
-  root.replaceChildren(h("main.login", {}, h("form.card", { submit },
-    h("img", { src: document.querySelector("link[rel=icon]").href, alt: "", width: "44", height: "44" }),
-    h("h1", {}, t.loginTitle), h("p", {}, t.loginWhat),
-    h("input", { type: "text", name: "username", autocomplete: "username", value: "sluice", hidden: true }),
-    h("label", { for: "token" }, t.token), token, button, error)));
+  root.replaceChildren(
+    h(
+      "main.login",
+      {},
+      h(
+        "form.card",
+        { submit },
+        h("img", { src: document.querySelector("link[rel=icon]").href, alt: "", width: "44", height: "44" }),
+        h("h1", {}, t.loginTitle),
+        h("p", {}, t.loginWhat),
+        h("input", { type: "text", name: "username", autocomplete: "username", value: "sluice", hidden: true }),
+        h("label", { for: "token" }, t.token),
+        token,
+        button,
+        error,
+      ),
+    ),
+  );
   token.focus();
   document.title = t.titled(t.loginTitle);
 }

@@ -9,27 +9,51 @@ import { asked, kept, link, trendStep } from "./place.js";
 import { spark } from "./spark.js";
 import { t } from "./texts.js";
 
-const mostTrends = 40, trendAge = 60_000; // curves; milliseconds
+const mostTrends = 40,
+  trendAge = 60_000; // curves; milliseconds
 
 const failedOf = (r) => r.count - r.success;
-const values = { name: (r) => r.interface, count: (r) => r.count, success: (r) => r.count ? r.success / r.count : 2,
-  failed: failedOf, p50: (r) => r.latency.p50, p95: (r) => r.latency.p95, p99: (r) => r.latency.p99 };
+const values = {
+  name: (r) => r.interface,
+  count: (r) => r.count,
+  success: (r) => (r.count ? r.success / r.count : 2),
+  failed: failedOf,
+  p50: (r) => r.latency.p50,
+  p95: (r) => r.latency.p95,
+  p99: (r) => r.latency.p99,
+};
 
 export class ModuleTable {
   // of is the only module, or empty.
   constructor(place, range, of = "") {
-    Object.assign(this, { place, range, of, rows: [], order: { key: "name", direction: 1 }, trends: new Map(), word: "" });
+    Object.assign(this, {
+      place,
+      range,
+      of,
+      rows: [],
+      order: { key: "name", direction: 1 },
+      trends: new Map(),
+      word: "",
+    });
     this.head = h("thead");
     this.body = h("tbody");
     const name = of ? t.interfaceList : t.modules;
-    this.filter = h("input.filter", { type: "search", placeholder: t.filterModules, "aria-label": `${name}: ${t.filterModules}`,
+    this.filter = h("input.filter", {
+      type: "search",
+      placeholder: t.filterModules,
+      "aria-label": `${name}: ${t.filterModules}`,
       input: () => {
         this.word = this.filter.value.toLowerCase();
         this.draw();
-      } });
+      },
+    });
     this.none = h("p.empty-note", { hidden: true }, t.noMatch);
-    this.root = card(name, { kind: "modules", aside: [this.filter] },
-      scroller(name, h("table", {}, this.head, this.body)), this.none);
+    this.root = card(
+      name,
+      { kind: "modules", aside: [this.filter] },
+      scroller(name, h("table", {}, this.head, this.body)),
+      this.none,
+    );
     this.abort = new AbortController();
   }
 
@@ -41,22 +65,36 @@ export class ModuleTable {
   }
 
   draw() {
-    const columns = [{ key: "name", name: t.interface, sort: true, wide: true }, { key: "count", name: t.calls, number: true, sort: true },
-      { key: "trend", name: t.trend }, { key: "success", name: t.success, number: true, sort: true },
-      { key: "failed", name: t.failed, number: true, sort: true }, { key: "p50", name: t.p50, number: true, sort: true },
-      { key: "p95", name: t.p95, number: true, sort: true }, { key: "p99", name: t.p99, number: true, sort: true }];
+    const columns = [
+      { key: "name", name: t.interface, sort: true, wide: true },
+      { key: "count", name: t.calls, number: true, sort: true },
+      { key: "trend", name: t.trend },
+      { key: "success", name: t.success, number: true, sort: true },
+      { key: "failed", name: t.failed, number: true, sort: true },
+      { key: "p50", name: t.p50, number: true, sort: true },
+      { key: "p95", name: t.p95, number: true, sort: true },
+      { key: "p99", name: t.p99, number: true, sort: true },
+    ];
     const key = JSON.stringify(this.order);
     if (this.head.dataset.order !== key) {
       this.head.dataset.order = key;
       const focused = [...this.head.querySelectorAll("button")].indexOf(document.activeElement);
-      this.head.replaceChildren(heads(columns, this.order, (order) => {
-        this.order = order;
-        this.draw();
-      }));
+      this.head.replaceChildren(
+        heads(columns, this.order, (order) => {
+          this.order = order;
+          this.draw();
+        }),
+      );
       this.head.querySelectorAll("button")[focused]?.focus();
     }
     const lines = this.lines();
-    list(this.body, lines, (l) => l.key, (l) => this.make(l), (e, l) => this.fill(e, l));
+    list(
+      this.body,
+      lines,
+      (l) => l.key,
+      (l) => this.make(l),
+      (e, l) => this.fill(e, l),
+    );
     this.none.hidden = lines.length > 0;
   }
 
@@ -75,14 +113,33 @@ export class ModuleTable {
   }
 
   make(l) {
-    const query = kept(this.place.query), cells = () => Array.from({ length: 7 }, (_, i) => h(i === 1 ? "td.trend" : "td.number"));
+    const query = kept(this.place.query),
+      cells = () => Array.from({ length: 7 }, (_, i) => h(i === 1 ? "td.trend" : "td.number"));
     const to = (module, iface) => link({ page: "module", module, iface, query });
     if (l.module !== undefined) {
-      const e = h("tr.group", {}, h("th", { scope: "row" }, h("a", { href: to(l.module, "") }, l.module), h("span.unit")), ...cells());
+      const e = h(
+        "tr.group",
+        {},
+        h("th", { scope: "row" }, h("a", { href: to(l.module, "") }, l.module), h("span.unit")),
+        ...cells(),
+      );
       return e;
     }
-    const e = h("tr", {}, h("th", { scope: "row" }, h("a", { href: to(l.row.module, l.row.interface) },
-      h("span.of", {}, l.row.module + " / "), h("span", {}, l.row.interface))), ...cells());
+    const e = h(
+      "tr",
+      {},
+      h(
+        "th",
+        { scope: "row" },
+        h(
+          "a",
+          { href: to(l.row.module, l.row.interface) },
+          h("span.of", {}, l.row.module + " / "),
+          h("span", {}, l.row.interface),
+        ),
+      ),
+      ...cells(),
+    );
     e.spark = spark(96, 22);
     e.children[2].append(e.spark.root);
     return e;
@@ -98,7 +155,8 @@ export class ModuleTable {
       this.failed(failed, sum, { module: l.module });
       return;
     }
-    const r = l.row, calls = r.count > 0;
+    const r = l.row,
+      calls = r.count > 0;
     e.classList.toggle("flat", l.flat);
     say(count, f.whole(r.count));
     this.mark(success, r);
@@ -115,9 +173,14 @@ export class ModuleTable {
   }
 
   failed(cell, { success, count }, query) {
-    const n = count - success, text = n === 0 ? "0" : f.whole(n);
+    const n = count - success,
+      text = n === 0 ? "0" : f.whole(n);
     if (cell.textContent === text) return;
-    cell.replaceChildren(n === 0 ? "0" : h("a", { href: link({ page: "failures", query: { ...kept(this.place.query), ...query } }) }, text));
+    cell.replaceChildren(
+      n === 0
+        ? "0"
+        : h("a", { href: link({ page: "failures", query: { ...kept(this.place.query), ...query } }) }, text),
+    );
     put(cell, "data-none", n === 0 ? "" : undefined);
   }
 
@@ -130,10 +193,14 @@ export class ModuleTable {
       for (const r of this.rows.slice(0, mostTrends)) {
         const key = `i ${r.module}\n${r.interface}`;
         if (Date.now() - (this.trends.get(key)?.at ?? 0) < trendAge) continue;
-        const { points } = await get("stats/series", { module: r.module, interface: r.interface, ...asked(this.range), step },
-          this.abort.signal);
+        const { points } = await get(
+          "stats/series",
+          { module: r.module, interface: r.interface, ...asked(this.range), step },
+          this.abort.signal,
+        );
         const values = points.map((p) => p.count);
-        this.trends.set(key, { at: Date.now(), values: values.length > 2 ? values.slice(0, -1) : values }); // the last is not over
+        if (values.length > 2) values.pop(); // it is not over
+        this.trends.set(key, { at: Date.now(), values });
         this.body.known.get(key)?.spark.set(this.trends.get(key).values);
       }
     } catch (e) {
@@ -143,5 +210,7 @@ export class ModuleTable {
     }
   }
 
-  close() { this.abort.abort(); }
+  close() {
+    this.abort.abort();
+  }
 }

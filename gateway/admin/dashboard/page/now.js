@@ -3,7 +3,8 @@
 import { Feed, get } from "./api.js";
 import { rates } from "./figures.js";
 
-const every = 2000, most = 90; // milliseconds; values of a small curve
+const every = 2000,
+  most = 90; // milliseconds; values of a small curve
 
 class Live {
   listeners = new Set();
@@ -11,16 +12,21 @@ class Live {
   history = { clients: [], in: [], out: [] };
 
   start() {
-    this.feed ??= new Feed(async (signal) => {
-      const at = performance.now();
-      const status = await get("status", {}, signal);
-      const { workers } = await get("workers", {}, signal);
-      return { at, status, workers };
-    }, every, { show: (now) => this.show(now) });
+    this.feed ??= new Feed(
+      async (signal) => {
+        const at = performance.now();
+        const status = await get("status", {}, signal);
+        const { workers } = await get("workers", {}, signal);
+        return { at, status, workers };
+      },
+      every,
+      { show: (now) => this.show(now) },
+    );
   }
 
   show({ at, status, workers }) {
-    const before = this.last, seconds = before ? (at - before.at) / 1000 : 0;
+    const before = this.last,
+      seconds = before ? (at - before.at) / 1000 : 0;
     const each = rates(before?.status, status, seconds);
     if (each) {
       this.add("in", each.messages_received);

@@ -13,8 +13,10 @@ import { t } from "./texts.js";
 
 export function open(root, place) {
   const range = rangeOf(place.query, now());
-  const clients = tile(t.clients, { curve: true }), into = tile(t.messagesIn, { curve: true }),
-    out = tile(t.messagesOut, { curve: true }), workers = tile(t.workers, {}),
+  const clients = tile(t.clients, { curve: true }),
+    into = tile(t.messagesIn, { curve: true }),
+    out = tile(t.messagesOut, { curve: true }),
+    workers = tile(t.workers, {}),
     availability = tile(t.availability, { href: link({ page: "failures", query: kept(place.query) }) }),
     latency = tile(t.latency + " p99", {});
   const tiles = h("div.tiles", {}, ...[clients, into, out, workers, availability, latency].map((x) => x.root));
@@ -22,16 +24,26 @@ export function open(root, place) {
   root.append(tiles, body);
 
   const showNow = ({ status, rates, workers: all, history }) => {
-    clients.set(f.whole(status.clients), "", rates ? t.newClients(f.rate(rates.clients_opened) + t.perSecond) : "",
-      { values: history.clients });
+    clients.set(f.whole(status.clients), "", rates ? t.newClients(f.rate(rates.clients_opened) + t.perSecond) : "", {
+      values: history.clients,
+    });
     const queued = status.loops.reduce((sum, l) => sum + l.queued_bytes, 0);
     const buffered = status.loops.reduce((sum, l) => sum + l.buffered_bytes, 0);
-    into.set(rates ? f.rate(rates.messages_received) : "–", t.perSecond, t.waiting(f.bytes(queued)), { values: history.in });
-    out.set(rates ? f.rate(rates.messages_sent) : "–", t.perSecond, t.buffered(f.bytes(buffered)), { values: history.out });
-    const drains = all.filter((w) => w.draining).length, links = all.reduce((sum, w) => sum + w.links, 0);
-    workers.set(f.whole(status.workers), "", `${f.whole(links)} ${t.links.toLowerCase()}, ` +
-      (drains > 0 ? t.drainingWorkers(drains) : status.workers > 0 ? t.allTaking : t.noWorker),
-    { level: status.workers === 0 ? "bad" : drains > 0 ? "fair" : undefined });
+    into.set(rates ? f.rate(rates.messages_received) : "–", t.perSecond, t.waiting(f.bytes(queued)), {
+      values: history.in,
+    });
+    out.set(rates ? f.rate(rates.messages_sent) : "–", t.perSecond, t.buffered(f.bytes(buffered)), {
+      values: history.out,
+    });
+    const drains = all.filter((w) => w.draining).length,
+      links = all.reduce((sum, w) => sum + w.links, 0);
+    workers.set(
+      f.whole(status.workers),
+      "",
+      `${f.whole(links)} ${t.links.toLowerCase()}, ` +
+        (drains > 0 ? t.drainingWorkers(drains) : status.workers > 0 ? t.allTaking : t.noWorker),
+      { level: status.workers === 0 ? "bad" : drains > 0 ? "fair" : undefined },
+    );
   };
   const forget = live.listen(showNow);
 
@@ -49,9 +61,14 @@ export function open(root, place) {
     curves = table = undefined;
   };
   const show = ({ rows }) => {
-    const all = total(rows), worst = rows.reduce((most, r) => r.count > 0 ? Math.max(most, r.latency.p99) : most, 0);
-    availability.set(f.share(all.success, all.count), "", all.count === 0 ? t.noCalls :
-      `${t.failures(all.count - all.success)} ${t.ofCalls(all.count)}`, { level: f.level(all.success, all.count) });
+    const all = total(rows),
+      worst = rows.reduce((most, r) => (r.count > 0 ? Math.max(most, r.latency.p99) : most), 0);
+    availability.set(
+      f.share(all.success, all.count),
+      "",
+      all.count === 0 ? t.noCalls : `${t.failures(all.count - all.success)} ${t.ofCalls(all.count)}`,
+      { level: f.level(all.success, all.count) },
+    );
     if (rows.length === 0) {
       latency.set("–", "", t.noCalls);
       close();
@@ -59,10 +76,13 @@ export function open(root, place) {
       return;
     }
     if (!curves) {
-      curves = new Curves(place, { fail: () => {}, shown: ({ points }) => {
-        const last = points.findLast((p) => p.count > 0);
-        if (last) latency.set(f.duration(last.latency.p99), "", `${t.p50is(f.duration(last.latency.p50))}`);
-      } });
+      curves = new Curves(place, {
+        fail: () => {},
+        shown: ({ points }) => {
+          const last = points.findLast((p) => p.count > 0);
+          if (last) latency.set(f.duration(last.latency.p99), "", `${t.p50is(f.duration(last.latency.p50))}`);
+        },
+      });
       table = new ModuleTable(place, range);
       body.replaceChildren(curves.root, table.root);
     }
@@ -71,9 +91,11 @@ export function open(root, place) {
   };
   body.append(loading());
   const feed = new Feed((signal) => get("stats", asked(range), signal), refreshOf(range), { show, fail });
-  return { close() {
-    feed.stop();
-    forget();
-    close();
-  } };
+  return {
+    close() {
+      feed.stop();
+      forget();
+      close();
+    },
+  };
 }

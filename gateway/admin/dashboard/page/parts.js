@@ -8,18 +8,30 @@ import { t } from "./texts.js";
 
 // tile is a figure with a name. set gives it a value, a line below, and values of a small curve.
 export function tile(name, { curve = false, href } = {}) {
-  const value = h("strong", {}, "–"), note = h("span.note"), small = curve ? spark(120, 28) : null;
-  const root = h(href ? "a.tile" : "div.tile", href ? { href } : {}, h("span.name", {}, name), value, note, small?.root);
-  return { root, set(text, unit, below, { level, values, href } = {}) {
-    if (value.dataset.text !== text + unit) {
-      value.dataset.text = text + unit;
-      value.replaceChildren(text, unit ? h("small", {}, unit) : "");
-    }
-    say(note, below);
-    put(root, "data-level", level);
-    if (href) put(root, "href", href);
-    if (values) small?.set(values);
-  } };
+  const value = h("strong", {}, "–"),
+    note = h("span.note"),
+    small = curve ? spark(120, 28) : null;
+  const root = h(
+    href ? "a.tile" : "div.tile",
+    href ? { href } : {},
+    h("span.name", {}, name),
+    value,
+    note,
+    small?.root,
+  );
+  return {
+    root,
+    set(text, unit, below, { level, values, href } = {}) {
+      if (value.dataset.text !== text + unit) {
+        value.dataset.text = text + unit;
+        value.replaceChildren(text, unit ? h("small", {}, unit) : "");
+      }
+      say(note, below);
+      put(root, "data-level", level);
+      if (href) put(root, "href", href);
+      if (values) small?.set(values);
+    },
+  };
 }
 
 // empty says that there is nothing, and why.
@@ -45,29 +57,49 @@ export function shareOf(success, count) {
 // heads makes the head of a table whose columns sort it. columns are {key, name, number, wide};
 // order is {key, direction}.
 export function heads(columns, order, changed) {
-  return h("tr", {}, ...columns.map((c) => {
-    const now = order?.key === c.key;
-    const kind = `th${c.number ? ".number" : ""}${c.wide ? ".wide" : ""}`;
-    if (!c.sort) return h(kind, { scope: "col" }, c.name);
-    const turn = () => changed({ key: c.key, direction: now ? -order.direction : c.number ? -1 : 1 });
-    return h(kind, { scope: "col", "aria-sort": now ? (order.direction > 0 ? "ascending" : "descending") : undefined },
-      h("button.sort", { type: "button", click: turn }, c.name, h("i", { "aria-hidden": "true" },
-        now ? (order.direction > 0 ? "↑" : "↓") : "")));
-  }));
+  return h(
+    "tr",
+    {},
+    ...columns.map((c) => {
+      const now = order?.key === c.key;
+      const kind = `th${c.number ? ".number" : ""}${c.wide ? ".wide" : ""}`;
+      if (!c.sort) return h(kind, { scope: "col" }, c.name);
+      const turn = () => changed({ key: c.key, direction: now ? -order.direction : c.number ? -1 : 1 });
+      return h(
+        kind,
+        { scope: "col", "aria-sort": now ? (order.direction > 0 ? "ascending" : "descending") : undefined },
+        h(
+          "button.sort",
+          { type: "button", click: turn },
+          c.name,
+          h("i", { "aria-hidden": "true" }, now ? (order.direction > 0 ? "↑" : "↓") : ""),
+        ),
+      );
+    }),
+  );
 }
 
 // card is a part of a page with a heading.
 export function card(title, { unit, kind = "", aside = [] } = {}, ...children) {
-  return h(`section.card${kind ? "." + kind : ""}`, { "aria-label": title },
-    h("header", {}, h("h2", {}, title), unit && h("span.unit", {}, unit), ...aside), ...children);
+  return h(
+    `section.card${kind ? "." + kind : ""}`,
+    { "aria-label": title },
+    h("header", {}, h("h2", {}, title), unit && h("span.unit", {}, unit), ...aside),
+    ...children,
+  );
 }
 
 // scroller lets a wide table scroll by itself, with the keyboard too.
-export const scroller = (name, table) => h("div.scroll", { tabindex: "0", role: "region", "aria-label": t.tableOf(name) }, table);
+export const scroller = (name, table) =>
+  h("div.scroll", { tabindex: "0", role: "region", "aria-label": t.tableOf(name) }, table);
 
 // code returns a link to the failures with a code.
 export function codeLink(code, query) {
-  return h("a.code", { href: link({ page: "failures", query: { ...query, code } }) }, code === "4294967295" ? t.other : code);
+  return h(
+    "a.code",
+    { href: link({ page: "failures", query: { ...query, code } }) },
+    code === "4294967295" ? t.other : code,
+  );
 }
 
 // Pick is what can be done with a time: it opens at the place that was clicked.
@@ -77,8 +109,13 @@ export class Pick {
     this.values = h("dl");
     this.failures = h("a.button", {}, t.seeFailures);
     this.zoom = h("a.button", {}, t.zoom);
-    this.root = h("div.pick", { popover: "auto", role: "dialog", "aria-label": t.pick }, this.title, this.values,
-      h("div.buttons", {}, this.failures, this.zoom));
+    this.root = h(
+      "div.pick",
+      { popover: "auto", role: "dialog", "aria-label": t.pick },
+      this.title,
+      this.values,
+      h("div.buttons", {}, this.failures, this.zoom),
+    );
     for (const a of [this.failures, this.zoom]) a.addEventListener("click", () => this.root.hidePopover());
     document.body.append(this.root);
   }
@@ -103,11 +140,14 @@ let pick;
 // picker returns a function that opens what can be done with a time of a module and an interface.
 export function picker(place) {
   pick ??= new Pick();
-  return (what) => pick.open(what, (from, to) => {
-    const query = { from: String(from), to: String(to) };
-    return { failures: link({ page: "failures", query: { ...query, module: place.module, interface: place.iface } }),
-      zoom: link({ ...place, query: { ...place.query, ...query } }) };
-  });
+  return (what) =>
+    pick.open(what, (from, to) => {
+      const query = { from: String(from), to: String(to) };
+      return {
+        failures: link({ page: "failures", query: { ...query, module: place.module, interface: place.iface } }),
+        zoom: link({ ...place, query: { ...place.query, ...query } }),
+      };
+    });
 }
 
 let toast;
@@ -127,11 +167,27 @@ export function tell(text) {
 // ask lets the operator confirm something.
 export function ask(question, yes) {
   return new Promise((resolve) => {
-    const d = h("dialog.ask", { "aria-label": question, close: () => {
-      d.remove();
-      resolve(d.returnValue === "yes");
-    } }, h("form", { method: "dialog" }, h("p", {}, question), h("div.buttons", {},
-      h("button.button", { value: "no", type: "submit" }, t.cancel), h("button.button.danger", { value: "yes", type: "submit" }, yes))));
+    const d = h(
+      "dialog.ask",
+      {
+        "aria-label": question,
+        close: () => {
+          d.remove();
+          resolve(d.returnValue === "yes");
+        },
+      },
+      h(
+        "form",
+        { method: "dialog" },
+        h("p", {}, question),
+        h(
+          "div.buttons",
+          {},
+          h("button.button", { value: "no", type: "submit" }, t.cancel),
+          h("button.button.danger", { value: "yes", type: "submit" }, yes),
+        ),
+      ),
+    );
     document.body.append(d);
     d.showModal();
   });

@@ -12,11 +12,17 @@ export function parse(fragment) {
   let words;
   try {
     words = path.split("/").map(decodeURIComponent);
-  } catch { words = [""]; } // not a valid encoding
+  } catch {
+    words = [""];
+  } // not a valid encoding
   const page = known.includes(words[0]) ? words[0] : "overview";
   if (page === "module" && !words[1]) return { page: "overview", module: "", iface: "", query: {} };
-  return { page, module: page === "module" ? words[1] : "", iface: page === "module" ? words[2] ?? "" : "",
-    query: Object.fromEntries(new URLSearchParams(search)) };
+  return {
+    page,
+    module: page === "module" ? words[1] : "",
+    iface: page === "module" ? (words[2] ?? "") : "",
+    query: Object.fromEntries(new URLSearchParams(search)),
+  };
 }
 
 // link returns the fragment of a place. Parts of the query that are empty are left out.
@@ -44,7 +50,8 @@ export function seconds(text, now) {
 // rangeOf returns the time of a query: {from, to, preset}, the last hour if it has none. preset is
 // empty for a fixed time.
 export function rangeOf(query, now) {
-  const from = seconds(query.from, now), to = seconds(query.to, now) ?? now;
+  const from = seconds(query.from, now),
+    to = seconds(query.to, now) ?? now;
   if (from === undefined || from >= to) return { from: now - 3600, to: now, preset: "-1h" };
   const moving = query.from.startsWith("-") && !query.to;
   return { from, to, preset: moving ? query.from : "" };
@@ -52,15 +59,15 @@ export function rangeOf(query, now) {
 
 // asked returns the parameters from and to of a request. The gateway's clock counts for a time that
 // moves.
-export const asked = ({ from, to, preset }) => preset ? { from: preset } :
-  { from: String(Math.floor(from)), to: String(Math.ceil(to)) };
+export const asked = ({ from, to, preset }) =>
+  preset ? { from: preset } : { from: String(Math.floor(from)), to: String(Math.ceil(to)) };
 
 // coarse reports whether the steps of a curve are more than five minutes: the gateway chooses them
 // so that there are at most 300.
 export const coarse = ({ from, to }) => to - from > 300 * 300;
 
 // trendStep returns the step of a small curve in seconds, or undefined if the gateway's own will do.
-export const trendStep = ({ from, to }) => to - from > 4 * 3600 ? Math.ceil((to - from) / 48 / 300) * 300 : undefined;
+export const trendStep = ({ from, to }) => (to - from > 4 * 3600 ? Math.ceil((to - from) / 48 / 300) * 300 : undefined);
 
 // refreshOf returns how long the figures of a time stay as they are, in milliseconds: 0 for ever.
 export function refreshOf({ from, to, preset }) {

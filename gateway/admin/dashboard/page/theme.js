@@ -3,6 +3,6 @@
   let theme = null;
   try {
     theme = localStorage.getItem("sluice.theme");
-  } catch { } // the browser stores nothing
+  } catch {} // the browser stores nothing
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 })();
