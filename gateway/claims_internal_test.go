@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -320,4 +321,83 @@ func GiveUpPeers(g *Gateway) {
 		}
 		return true
 	})
+}
+
+// Claims are sent again in portions, which leave room for effects in the outbox, and each of
+// them once. Those of clients that have gone meanwhile are not sent.
+func TestClaimsAreSentAgainInPortions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := newPassing(t, 1)
+		const clients = claimsPortion + 1
+		long := strings.Repeat("u", 800)
+		for i := range clients {
+			s := &session{lis: x.g.lis}
+			x.g.sim.Open(0, netip.MustParseAddrPort("192.0.2.7:99"), s, engine.ConnOptions{})
+			if i%3 > 0 {
+				(&claimWorld{}).bind(x.l, s, fmt.Sprint(long, i), link.FlagExclusive)
+			}
+		}
+		if n := x.p.out.drop(); n != clients*2/3 {
+			t.Fatalf("%d claims of %d clients were passed on", n, clients)
+		}
+		x.last = x.p.out.first - 1
+		x.dial(64 << 20)
+		sent := func() uint64 { x.g.sim.Turn(0); return x.l.stats.ClaimsResent }
+		for last := sent(); ; last = sent() {
+			time.Sleep(2 * claimsEvery)
+			if n := sent(); n-last > claimsPortion || x.p.out.size() > claimsAhead+claimsStep*1000 {
+				t.Fatalf("%d claims at once, %d bytes in the outbox", n-last, x.p.out.size())
+			} else if n == last {
+				break
+			}
+		}
+		if n := sent(); n < claimsAhead/1000 || n >= clients*2/3 {
+			t.Fatalf("%d claims are sent before any is confirmed", n)
+		}
+		x.l.sessions[clients-1].end(link.ReasonKicked)
+		got := map[string]int{}
+		for range 100 {
+			time.Sleep(claimsEvery)
+			commands, _ := x.receive()
+			for _, b := range commands {
+				c := link.Read(b)
+				uid, _ := c.Evict()
+				got[string(uid)]++
+			}
+		}
+		if len(got) != clients*2/3-1 || x.l.stats.ClaimsResent != uint64(len(got)) {
+			t.Errorf("%d claims have come, %d were sent", len(got), x.l.stats.ClaimsResent)
+		}
+		if x.p.claims.due || len(x.l.resends) > 0 || x.p.out.size() > 0 {
+			t.Error("it does not end")
+		}
+	})
+}
+
+func BenchmarkClaimsAreSentAgain(b *testing.B) {
+	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	l := g.g.loops[0]
+	p := newPeer(l, link.Peer{ID: 2, Addr: "simulated"}, func() {})
+	l.peers[2] = p
+	for i := range claimsPortion {
+		s := &session{lis: g.lis}
+		g.sim.Open(0, netip.MustParseAddrPort("192.0.2.7:99"), s, engine.ConnOptions{})
+		(&claimWorld{}).bind(l, s, fmt.Sprint("user", i), link.FlagExclusive)
+	}
+	k := &outLink{peer: p, epoch: 1, done: make(chan struct{})}
+	far := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
+	far.Limit(64 << 20)
+	far.Send(link.Append(nil, &link.Frame{Type: link.Confirm}))
+	far.Read(64 << 10)
+	for b.Loop() {
+		p.claims.due, p.claims.next = true, 0
+		p.sendClaims(claimsPortion)
+		g.sim.Turn(0)
+		far.Take()
+		if err := p.out.confirm(p.out.next - 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*claimsPortion), "ns/claim")
 }
