@@ -277,9 +277,9 @@ func (n *interest) update(ctx context.Context) (worked, ok bool) {
 	return false, true
 }
 
-// next returns the sets that the next call enters, or those that it removes. Enters go first, because
-// joins wait for them. In doubt, removing is no call, and must not wait for one that succeeds. It is
-// called with mu.
+// next returns the sets that the next call enters, or those that it removes. Those to enter go
+// first, because joins wait for them, except while too many sets have no members: then calls take
+// turns. In doubt nothing is removed by a call, so that needs no turn. It is called with mu.
 func (n *interest) next() (enters, leaves []directory.Set) {
 	if n.removes = !n.removes && n.holder.Crowded(); n.removes || n.holder.InDoubt() {
 		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
