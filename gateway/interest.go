@@ -293,8 +293,8 @@ func (n *interest) next() (enters, leaves []directory.Set) {
 	return enters, leaves
 }
 
-// ask asks the directory for a loop. The answer comes as a notice. What a loop asks for itself while
-// another call runs is one call: otherwise each set would take two round trips of its own.
+// ask asks the directory for a loop. The answer comes as a notice. What a loop asks for itself
+// while another call runs is one call: otherwise each set would take two round trips of its own.
 func (n *interest) ask(q lookup) {
 	n.mu.Lock()
 	same := func(other lookup) bool { return other.reader == q.reader && q.reader != narrow.Workers }
