@@ -91,8 +91,8 @@ func (s *sender) push(a Alert) {
 	}
 }
 
-// stop ends the goroutine. What waits is lost, and counted.
-func (s *sender) stop() {
+// stop ends the goroutine, and returns what waits.
+func (s *sender) stop() []Alert {
 	s.cancel()
 	s.mu.Lock()
 	running := s.running
@@ -102,9 +102,10 @@ func (s *sender) stop() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.Lost += uint64(len(s.waiting))
-	s.waiting = nil
 	s.http.CloseIdleConnections()
+	waiting := s.waiting
+	s.waiting = nil
+	return waiting
 }
 
 // run sends until nothing waits.
@@ -125,8 +126,8 @@ func (s *sender) run() {
 		if again == 0 {
 			continue
 		}
-		wait := max(again, backoff.Delay(firstRetry, lastRetry, failures))
-		backoff.Sleep(s.ctx, wait/2+rand.N(wait/2))
+		wait := backoff.Delay(firstRetry, lastRetry, failures)
+		backoff.Sleep(s.ctx, max(again, wait/2+rand.N(wait/2)))
 	}
 }
 
@@ -257,11 +258,14 @@ func (s *sender) body(alerts []Alert) any {
 var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func slackLine(a *Alert) string {
-	of := strings.TrimSuffix(a.Module+" "+a.Interface, " ")
-	if a.State == "resolved" {
-		return slackEscaper.Replace(fmt.Sprintf("Ended: %s, %s", a.Rule, of))
+	what := a.Rule
+	if a.Module != "" { // not in a test
+		what += ", " + a.Module + " " + a.Interface
 	}
-	return slackEscaper.Replace(fmt.Sprintf("%s: %s, %s: %s", strings.ToUpper(a.Severity), a.Rule, of, a.Text))
+	if a.State == "resolved" {
+		return slackEscaper.Replace("Ended: " + what)
+	}
+	return slackEscaper.Replace(fmt.Sprintf("%s: %s: %s", strings.ToUpper(a.Severity), what, a.Text))
 }
 
 // TestResult says whether a webhook has taken a test.
