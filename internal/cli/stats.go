@@ -176,7 +176,13 @@ func (s *statistics) openAlerts(o *options) error {
 		if err != nil {
 			return nil, err
 		}
-		return func() error { s.alerts.SetFile(file); return nil }, nil
+		return func() error {
+			s.alerts.SetFile(file)
+			if next.stats.alerts != "" {
+				s.log.Info("the file of alerts was read", "rules", len(file.Rules), "webhooks", len(file.Webhooks))
+			}
+			return nil
+		}, nil
 	}, "alerts")
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,5 +107,21 @@ func TestTexts(t *testing.T) {
 	}
 	if got := slackLine(&Alert{Rule: "test", Severity: "test", Text: "nothing is wrong"}); got != "TEST: test: nothing is wrong" {
 		t.Error(got)
+	}
+}
+
+// When as many alerts as there may be fire at once, a webhook that works is told of each.
+func TestAllFireAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHook(t)
+	m := play(t, `webhooks: [{name: ops, url: "`+h.url+`"}]`, "")
+	m.alerts.mu.Lock()
+	for i := range maxAlerts {
+		m.alerts.tell(nil, &Alert{Rule: "r", Interface: strconv.Itoa(i), State: "firing", Since: m.now}, m.now)
+	}
+	m.alerts.mu.Unlock()
+	h.awaitText(t, `"interface":"`+strconv.Itoa(maxAlerts-1)+`"`)
+	if v := m.alerts.Stats(); v.Lost != 0 {
+		t.Errorf("%+v", v)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-const maxState = 16 << 20 // bytes of the file
+const maxState = 64 << 20 // bytes of the file
 
 // state is what the file has.
 type state struct {

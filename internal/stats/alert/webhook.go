@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	maxWaiting  = 256 // notifications of a webhook
-	maxBatch    = 20  // alerts in a request
+	maxWaiting  = maxAlerts // notifications of a webhook: all may fire at once
+	maxBatch    = 20        // alerts in a request
 	postTimeout = 10 * time.Second
 	firstRetry  = time.Second
 	lastRetry   = 5 * time.Minute
@@ -44,6 +44,7 @@ type sender struct {
 	running bool        // guarded by mu
 	waiting []Alert     // guarded by mu: the oldest one first; bound: none, maxWaiting
 	counts  WebhookView // guarded by mu
+	full    bool        // guarded by mu: some were lost since nothing waited
 }
 
 // WebhookView says how a webhook does.
@@ -79,10 +80,14 @@ func (s *sender) push(a Alert) {
 		s.counts.Lost++
 		return
 	}
-	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { return id(&o) == id(&a) })
+	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { return same(&o, &a) })
 	if len(s.waiting) >= maxWaiting {
 		s.waiting = s.waiting[1:]
 		s.counts.Lost++
+		if !s.full {
+			s.full = true
+			s.log.Error("too many notifications wait for a webhook, the oldest are lost", "webhook", s.hook.Name)
+		}
 	}
 	s.waiting = append(s.waiting, a)
 	if !s.running {
@@ -141,7 +146,7 @@ func (s *sender) next() []Alert {
 		return nil
 	}
 	if len(s.waiting) == 0 {
-		s.running = false
+		s.running, s.full = false, false
 		return nil
 	}
 	return slices.Clone(s.waiting[:min(len(s.waiting), maxBatch)])
@@ -166,7 +171,7 @@ func (s *sender) note(batch []Alert, again time.Duration, err error) {
 	}
 	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { // one may have been replaced meanwhile
 		return slices.ContainsFunc(batch, func(b Alert) bool {
-			return id(&b) == id(&o) && b.State == o.State && b.Told.Equal(o.Told)
+			return same(&b, &o) && b.State == o.State && b.Told.Equal(o.Told)
 		})
 	})
 }
@@ -189,6 +194,11 @@ func (s *sender) view() WebhookView {
 // id identifies an alert, also in its repetitions and its end.
 func id(a *Alert) string {
 	return strings.Join([]string{a.Rule, a.Module, a.Interface, a.Since.UTC().Format(time.RFC3339)}, "/")
+}
+
+// same reports whether two have the same id.
+func same(a, b *Alert) bool {
+	return a.Since.Unix() == b.Since.Unix() && a.Interface == b.Interface && a.Module == b.Module && a.Rule == b.Rule
 }
 
 // notification is the body of a request, version 1. An id is the same each time that a request is
