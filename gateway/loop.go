@@ -36,6 +36,8 @@ type loop struct {
 	peers       map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
 	inLinks     map[uint32]*inLink     // links from other gateways, by serial; bound: links that have proved
 	arrivals    map[loopKey]*arrival   // by loop of another gateway; bound: what a loop remembers
+	resends     []*peer                // those that claims are sent to again; bound: gateways that a loop knows
+	resendTimer engine.Timer           // runs while resends is not empty
 	lastBind    uint64                 // time of the newest binding that was made here or received
 	// clockOffset is how far the clock of bindings is ahead of this machine's, in nanoseconds. The
 	// clock of bindings follows the gateway whose clock is furthest ahead.
@@ -104,6 +106,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.fan.init(l)
 	l.tick.Target = l
 	l.trialPause.Target = (*trialPause)(l)
+	l.resendTimer.Target = (*claimResender)(l)
 	if g.interest != nil {
 		l.narrow = newNarrowing(l, g.interest)
 	}

@@ -37,6 +37,7 @@ type peer struct {
 	paused  []uint32 // bound: links that have proved
 	lost    bool     // disconnected for peerGrace: nothing is kept for it
 	stopped bool     // no worker lists it
+	claims  resending
 }
 
 const (
@@ -91,6 +92,7 @@ func (l *loop) addPeer(at link.Peer) {
 
 func newPeer(l *loop, at link.Peer, forget context.CancelFunc) *peer {
 	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), cancel: forget, out: newOutbox(), down: l.el.Now()}
+	p.claims.due = true // those from before it was known
 	p.addr.Store(&at.Addr)
 	return p
 }
@@ -167,6 +169,9 @@ func (p *peer) push(o origin, f *link.Frame) {
 	}
 	if p.link == nil && (p.lost || p.out.size() > maxOutbox) || from == nil && p.out.size() > maxUnheld {
 		l.stats.CommandsDropped++
+		if f.Type == link.Evict {
+			p.resendClaims()
+		}
 		return
 	}
 	p.out.push(f)
@@ -211,8 +216,10 @@ func (p *peer) confirmed(last uint64) error {
 func (p *peer) connected(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
 		// The other gateway has restarted, and its former clients are gone. Evictions are kept,
-		// because a client may have connected there since with a uid that it must lose.
+		// because a client may have connected there since with a uid that it must lose. So are those
+		// that the former process had confirmed.
 		p.loop.stats.CommandsDropped += p.out.dropStale()
+		p.claims.due, p.claims.next = true, 0
 		p.release()
 		last = 0
 	}
@@ -227,6 +234,7 @@ func (p *peer) connected(k *outLink, last uint64) error {
 		x.askPermit(p)
 	}
 	p.pump()
+	p.continueClaims()
 	return nil
 }
 
@@ -244,7 +252,10 @@ func (p *peer) disconnected(k *outLink) {
 
 // giveUp drops the outbox.
 func (p *peer) giveUp() {
-	p.loop.stats.CommandsDropped += p.out.drop()
+	if n := p.out.drop(); n > 0 {
+		p.loop.stats.CommandsDropped += n
+		p.resendClaims()
+	}
 	p.noteConfirmed()
 	p.release()
 }

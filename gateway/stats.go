@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"context"
 	"maps"
 	"reflect"
-	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/internal/link"
@@ -70,8 +68,12 @@ type LoopStats struct {
 	// Relayed are commands passed on to other gateways.
 	Relayed uint64
 	// CommandsDropped are commands for another gateway that were lost. The gateway was disconnected
-	// for too long or has gone, too many bytes waited for it, or no worker listed it.
+	// for too long or has gone, too many bytes waited for it, or no worker listed it. Exclusive
+	// bindings among them are sent again (ClaimsResent).
 	CommandsDropped uint64
+	// ClaimsResent are exclusive bindings sent again to other gateways, which were unreachable for too
+	// long, have started again or were not known.
+	ClaimsResent uint64
 	// StaleTargets are commands for clients that had gone. A message among them is not delivered.
 	StaleTargets uint64
 	// AttrsRejected are SETs without effect, because the client would have had more than 1 MiB of
@@ -287,37 +289,6 @@ func (s *LoopStats) workers(drain bool) *int {
 		return &s.WorkersDraining
 	}
 	return &s.Workers
-}
-
-// answerTime is how long ask waits for all loops together.
-const answerTime = time.Second
-
-// ask runs f on each loop and returns the results that come in time. A busy loop may run f later.
-func ask[T any](g *Gateway, f func(*loop) T) []T {
-	answers := make([]chan T, 0, len(g.loops))
-	for _, l := range g.loops {
-		answer := make(chan T, 1)
-		if l.el.Post(func() { answer <- f(l) }) == nil {
-			answers = append(answers, answer)
-		}
-	}
-	late, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	all := make([]T, 0, len(answers))
-	for _, answer := range answers {
-		select {
-		case s := <-answer:
-			all = append(all, s)
-			continue
-		case <-late.Done():
-		}
-		select {
-		case s := <-answer:
-			all = append(all, s)
-		default:
-		}
-	}
-	return all
 }
 
 // storeStats stores the figures of the loop. It runs on the loop, so that a later answer never

@@ -16,7 +16,7 @@ import (
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull",
 	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents", "Invocations", "Reports",
-	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
+	"Redelivered", "Relayed", "ClaimsResent", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
 	"ClientsMoved",                // they go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time

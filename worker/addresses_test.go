@@ -62,10 +62,17 @@ func (n *names) runWith(t *testing.T, l *listed, h worker.Handler, fixed ...stri
 	return w
 }
 
+// nowhere is where gateways look for each other: their names are those of the worker's test only.
+const nowhere = "127.0.0.1:1"
+
 // at starts a gateway and lets a name lead to it.
 func (n *names) at(t *testing.T, name string, id uint32) (g *gateway.Gateway, stop func()) {
 	t.Helper()
-	g, stop = realGateway(t, id, "127.0.0.1:0", nil)
+	g, stop = serveUntil(t, gateway.Config{
+		ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Advertise: nowhere,
+		LinkHeartbeat: 10 * time.Second, // a link that is lost is not that of a busy machine
+		Listeners:     []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+	})
 	n.lead(name, g.WorkerAddr())
 	return g, stop
 }
@@ -152,7 +159,8 @@ func TestGatewayCrashesAndReturns(t *testing.T) {
 	l.lists <- []string{"one:1", "two:2"}
 	answered(t, g2)
 	answered(t, g1)
-	if s := w.Stats(); s.Gateways != 2 || s.Links != 4 {
+	n.come(t, "all links are up", func() bool { return w.Stats().Links == 4 })
+	if s := w.Stats(); s.Gateways != 2 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -326,6 +334,7 @@ func TestAHundredGateways(t *testing.T) {
 		name := fmt.Sprintf("name%d:1", i)
 		g, stop := serveUntil(t, gateway.Config{
 			ID: uint32(i + 1), Loops: 1, Logger: slog.New(slog.DiscardHandler),
+			LinkHeartbeat: 10 * time.Second, Advertise: nowhere,
 			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 		})
 		n.lead(name, g.WorkerAddr())

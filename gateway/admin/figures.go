@@ -68,6 +68,7 @@ var loopFigures = []figure{
 
 	{"Relayed", "sluice_commands_relayed_total", "Commands passed on to other gateways."},
 	{"CommandsDropped", "sluice_commands_dropped_total", "Commands for another gateway that were lost."},
+	{"ClaimsResent", "sluice_claims_resent_total", "Exclusive bindings sent again to other gateways."},
 	{"StaleTargets", "sluice_stale_targets_total", "Commands for clients that had gone."},
 	{"AttrsRejected", "sluice_attrs_rejected_total",
 		"Changes of attributes without effect, because the client would have had too many."},

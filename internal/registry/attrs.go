@@ -54,7 +54,7 @@ func (r *Registry) ChangeUID(m *Member, f *link.Frame, own bool, at uint64) (tel
 	if f.Type == link.Unbind {
 		r.Unbind(m)
 	} else {
-		r.Bind(m, string(c.Rest()), at)
+		m.bind(r, string(c.Rest()), at, f.Has(link.FlagExclusive))
 	}
 	if own && stale {
 		m.uidVersion = outrun(m.uidVersion, base)

@@ -17,6 +17,7 @@ type naive struct {
 	m       *Member
 	uid     string
 	since   uint64 // when it was bound
+	claims  bool
 	groups  map[string]bool
 	attrs   map[string]string
 	version uint32
@@ -103,12 +104,10 @@ func (x *model) step() {
 	name := x.name()
 	switch x.rng.IntN(13) {
 	case 0, 1:
-		n.uid, n.since = name, x.rng.Uint64N(8)
-		x.r.Bind(n.m, name, n.since)
-		n.uidVersion++
+		x.bind(n, name, x.rng.IntN(2) == 0)
 	case 2:
 		x.r.Unbind(n.m)
-		n.uid = ""
+		n.uid, n.claims = "", false
 		n.uidVersion++
 	case 12:
 		if x.rng.IntN(4) == 0 {
@@ -133,6 +132,44 @@ func (x *model) step() {
 		}
 	default:
 		x.set(n)
+	}
+}
+
+// bind gives a member a uid. A claim on the same uid stays as it is unless there is another one.
+func (x *model) bind(n *naive, uid string, claims bool) {
+	at := x.rng.Uint64N(8)
+	n.m.bind(x.r, uid, at, claims)
+	n.uidVersion++
+	if claims || !n.claims || n.uid != uid {
+		n.uid, n.since, n.claims = uid, at, claims
+	}
+}
+
+// checkClaims walks over all claims in parts.
+func (x *model) checkClaims() {
+	want := map[link.ClientID]string{}
+	for _, n := range x.here {
+		if n.claims {
+			want[n.m.ID] = fmt.Sprint(n.uid, n.since)
+		}
+	}
+	if x.r.claims != len(want) {
+		x.t.Fatalf("%d claims, not %d", x.r.claims, len(want))
+	}
+	got := map[link.ClientID]string{}
+	for slot := uint32(0); ; {
+		slot = x.r.WalkClaims(slot, 1+x.rng.IntN(20), func(uid string, c link.Claim) {
+			if got[c.Client] != "" {
+				x.t.Fatalf("%v is visited twice", c.Client)
+			}
+			got[c.Client] = fmt.Sprint(uid, c.Time)
+		})
+		if slot == 0 {
+			break
+		}
+	}
+	if !maps.Equal(got, want) {
+		x.t.Fatalf("claims %v, want %v", got, want)
 	}
 }
 
@@ -206,6 +243,7 @@ func TestModel(t *testing.T) {
 			}
 			for i := range 5000 {
 				x.step()
+				x.checkClaims()
 				x.checkWalk()
 				x.checkCount()
 				if i%4 == 0 {

@@ -13,6 +13,7 @@ import (
 type Registry struct {
 	members []*Member // indexed by the slot of their id; nil: free; bound: clients, per loop
 	count   int
+	claims  int             // members with a claim
 	groups  map[string]*set // bound: groups of a client
 	uids    map[string]*set // bound: clients, per loop
 	epoch   uint32          // number of the last walk, never 0
@@ -62,6 +63,7 @@ type Member struct {
 	attrs      *[]link.Attribute // nil: none
 	names      uint16            // sum of link.GroupSize of the groups, in units of step
 	present    bool
+	claims     bool // the binding to uid is a claim
 }
 
 // set contains the members of one group or uid. It exists while it has members.
@@ -117,6 +119,7 @@ func (r *Registry) Remove(m *Member) {
 		return
 	}
 	if m.uid != nil {
+		m.unclaim()
 		m.uid.remove(m.uidIndex)
 	}
 	for len(m.groups) > 0 {
@@ -147,8 +150,12 @@ func (m *Member) UID() string {
 }
 
 // Bind binds m to the uid instead of its current one. The uid must not be empty. at is the time
-// that Older compares.
-func (r *Registry) Bind(m *Member, uid string, at uint64) {
+// that Older compares. If m has a claim on the uid, it keeps that with its time.
+func (r *Registry) Bind(m *Member, uid string, at uint64) { m.bind(r, uid, at, false) }
+
+// bind does what Bind does. With claims the binding is a claim: that of the one client that may
+// have the uid. No member is evicted; see Older.
+func (m *Member) bind(r *Registry, uid string, at uint64, claims bool) {
 	if !m.present {
 		return
 	}
@@ -159,7 +166,13 @@ func (r *Registry) Bind(m *Member, uid string, at uint64) {
 		m.uidIndex = m.uid.add(m, -1)
 		m.uid.since = append(m.uid.since, at)
 	}
-	m.uid.since[m.uidIndex] = at
+	if claims && !m.claims {
+		m.claims = true
+		r.claims++
+	}
+	if claims == m.claims {
+		m.uid.since[m.uidIndex] = at
+	}
 }
 
 // Unbind removes m's uid.
@@ -172,8 +185,17 @@ func (r *Registry) Unbind(m *Member) {
 
 func (m *Member) unbind() {
 	if m.uid != nil {
+		m.unclaim()
 		m.uid.remove(m.uidIndex)
 		m.uid = nil
+	}
+}
+
+// unclaim ends the claim of m, which has a uid.
+func (m *Member) unclaim() {
+	if m.claims {
+		m.claims = false
+		m.uid.of.claims--
 	}
 }
 

@@ -50,6 +50,26 @@ func (r *Registry) walk(s *set, f func(*Member)) {
 	}
 }
 
+// WalkClaims calls f for each claim of the members in some slots: as many as most, from a slot on.
+// It returns the slot to continue at, or 0 at the end. Over all parts, a claim that stays is
+// visited exactly once. f must not change the Registry.
+func (r *Registry) WalkClaims(from uint32, most int, f func(uid string, c link.Claim)) (next uint32) {
+	if r.claims == 0 {
+		return 0
+	}
+	start := min(int(from), len(r.members))
+	end := min(start+most, len(r.members))
+	for _, m := range r.members[start:end] {
+		if m != nil && m.claims {
+			f(m.uid.name, link.Claim{Time: m.uid.since[m.uidIndex], Client: m.ID})
+		}
+	}
+	if end == len(r.members) {
+		return 0
+	}
+	return uint32(end)
+}
+
 // startWalk starts a walk. No mark is equal to the new epoch.
 func (r *Registry) startWalk() {
 	if r.epoch++; r.epoch != 0 {
