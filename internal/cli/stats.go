@@ -179,7 +179,7 @@ func (s *statistics) openAlerts(o *options) error {
 		return func() error {
 			s.alerts.SetFile(file)
 			if next.stats.alerts != "" {
-				s.log.Info("the file of alerts was read", "rules", len(file.Rules), "webhooks", len(file.Webhooks))
+				s.log.Info("alert rules reloaded", "file", next.stats.alerts)
 			}
 			return nil
 		}, nil

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/stats/alert"
 )
 
-// alarmed makes the admin listener check alerts of a file with a rule and two webhooks, of which one
+// alarmed makes the admin listener check alerts of a file with a rule and two webhooks. One of them
 // refuses everything.
 func alarmed(t *testing.T) func(*admin.Config) {
 	takes := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -73,28 +73,28 @@ func TestAlertsOfTheServer(t *testing.T) {
 		return until(`[...document.querySelectorAll("main tr")].some((r) =>
   r.firstElementChild.innerText.trim() === %q && r.innerText.replace(/\s+/g, " ").includes(%q))`, name, has)
 	}
-	run(t, ada, goTo("#/alerts"), rule("of the file", "Longest call above 1 h over 5 min"), rule("of the file", "all file in the file"),
-		quiet)
+	run(t, ada, goTo("#/alerts"), rule("of the file", "Longest call above 1 h over 5 min"),
+		rule("of the file", "all file in the file"), quiet)
 	// A rule. What the gateway refuses stays in the form.
 	run(t, ada, click("#new-rule"), sheet, fill("Name", "a / b"), save, shows(".sheet .error", "without /"),
 		fill("Name", "of the file"), save, shows(".sheet .error", "the rule is in the file"),
 		fill("Name", "chat fails"), fill("Module", "chat"), fill("Over", "60"), fill("For", "0"),
-		fill("Calls at least", "1"), click(`.sheet [value="ops"]`), save, gone, rule("chat fails", "below 99.9 % over 1 h critical ops page"))
+		fill("Calls at least", "1"), click(`.sheet [value="ops"]`), save, gone,
+		rule("chat fails", "below 99.9 % over 1 h critical ops page"))
 	run(t, ada, shows("main", "availability 99 % is below 99.9 %"), shows("nav", "1"))
 	shot(t, ada, "real-alerts")
 	// A lower threshold takes its own end with it, so that the alert is over.
 	run(t, ada, click(`[aria-label="Edit chat fails"]`), sheet)
 	shot(t, ada, "real-rule")
 	run(t, ada, fill("Threshold, %", "50"), save, gone, rule("chat fails", "below 50 %"), quiet)
-	run(t, ada, click(`[aria-label="Edit chat fails"]`), sheet, fill("Metric", "p99"), fill("Threshold, ms", "0.1"), save, gone,
-		rule("chat fails", "Latency p99 above 100 µs"))
+	run(t, ada, click(`[aria-label="Edit chat fails"]`), sheet, fill("Metric", "p99"), fill("Threshold, ms", "0.1"),
+		save, gone, rule("chat fails", "Latency p99 above 100 µs"))
 	const active = `Silence chat fails / chat / message`
 	run(t, ada, shows("main", "chat / connect"),
 		chromedp.WaitVisible(chromedp.CSS(`[aria-label="`+active+`"]`)), click(`[aria-label="`+active+`"]`), sheet,
 		fill("Comment", "<b>deploy</b>"), save, gone, shows("main", "<b>deploy</b>"), shows("main", "silenced"),
 		click(`[aria-label="End s1"]`), until(`!document.querySelector('[aria-label^="End s"]')`))
-	run(t, ada, click(`[aria-label="Test ops"]`), shows("#toast", "ops: the test has arrived"))
-	run(t, ada,
+	run(t, ada, click(`[aria-label="Test ops"]`), shows("#toast", "ops: the test has arrived"),
 		click(`[aria-label="Test team"]`), shows("#toast", "team: the test failed: status 404"))
 	viewer := browsertest.Open(t, 1280, 900)
 	f.logIn(viewer, readToken)

@@ -105,7 +105,8 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	if got := slackLine(&Alert{Rule: "test", Severity: "test", Text: "nothing is wrong"}); got != "TEST: test: nothing is wrong" {
+	test := &Alert{Rule: "test", Severity: "test", Text: "nothing is wrong"}
+	if got := slackLine(test); got != "TEST: test: nothing is wrong" {
 		t.Error(got)
 	}
 }

@@ -198,7 +198,7 @@ func id(a *Alert) string {
 
 // same reports whether two have the same id.
 func same(a, b *Alert) bool {
-	return a.Since.Unix() == b.Since.Unix() && a.Interface == b.Interface && a.Module == b.Module && a.Rule == b.Rule
+	return a.Since.Equal(b.Since) && a.Interface == b.Interface && a.Module == b.Module && a.Rule == b.Rule
 }
 
 // notification is the body of a request, version 1. An id is the same each time that a request is
