@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/stats/alert"
@@ -54,7 +55,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
 	}
-	return refuse(status, "%v", err)
+	return refuse(status, "%s", strings.TrimPrefix(err.Error(), "alert: "))
 }
 
 // fail writes an error.

@@ -100,7 +100,10 @@ func (r *reloader) reload() bool {
 			applies = append(applies, apply)
 		}
 	}
-	log := r.o.log.With("file", r.o.config.path)
+	log := r.o.log
+	if r.o.config.path != "" {
+		log = log.With("file", r.o.config.path)
+	}
 	if len(problems) > 0 {
 		for _, p := range problems {
 			log.Error("wrong setting", "problem", p.Error())

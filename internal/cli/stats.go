@@ -85,7 +85,8 @@ func (s *statsOptions) check(o *options) error {
 	if s.alerts != "" && s.to != "" {
 		return wrong("alerts", "the node of --stats-to keeps the statistics: give it the file")
 	}
-	if s.alerts != "" && o.data == "" && o.admin == "" {
+	keeps := o.data != "" || s.keepsInMemory(o)
+	if s.alerts != "" && !keeps {
 		return wrong("alerts", "needs --data or --admin: nothing keeps statistics")
 	}
 	if s.udp == "" {
@@ -94,10 +95,16 @@ func (s *statsOptions) check(o *options) error {
 	if err := valid.HostPort(s.udp); err != nil {
 		return wrong("stat-udp", "%w", err)
 	}
-	if s.to == "" && o.data == "" && o.admin == "" {
+	if s.to == "" && !keeps {
 		return wrong("stat-udp", "needs --data, --stats-to or --admin: nothing keeps the statistics")
 	}
 	return nil
+}
+
+// keepsInMemory reports whether statistics are for --admin only. A URL is not for this process, see
+// checkAdmin.
+func (s *statsOptions) keepsInMemory(o *options) bool {
+	return o.admin != "" && !strings.Contains(o.admin, "://")
 }
 
 // statistics is what this process does with reports of calls.
@@ -126,7 +133,7 @@ func openStats(o *options) (s *statistics, err error) {
 		if s.keeper, err = keep.Open(o.data, keep.Config{MaxBytes: o.stats.maxBytes, Logger: o.log}); err != nil {
 			err = fmt.Errorf("--data: %w", err)
 		}
-	case o.admin != "" && !strings.Contains(o.admin, "://"): // a URL is not for this process, see checkAdmin
+	case o.stats.keepsInMemory(o):
 		s.keeper, err = keep.New(keep.Config{Logger: o.log})
 	default:
 		return nil, nil
@@ -169,7 +176,13 @@ func (s *statistics) openAlerts(o *options) error {
 		if err != nil {
 			return nil, err
 		}
-		return func() error { s.alerts.SetFile(file); return nil }, nil
+		return func() error {
+			s.alerts.SetFile(file)
+			if next.stats.alerts != "" {
+				s.log.Info("alert rules reloaded", "file", next.stats.alerts)
+			}
+			return nil
+		}, nil
 	}, "alerts")
 	return nil
 }

@@ -362,7 +362,9 @@ func TestAlertsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.minute(0, 10, 0)
-	m.alerts.save()
+	if err := m.alerts.save(); err != nil {
+		t.Fatal(err)
+	}
 	m.start(parse(t, `webhooks: [{name: ops, url: "`+url+`"}]`), path)
 	if body := h.await(t, 1); !strings.Contains(body, `"firing"`) {
 		t.Errorf("%s", body)
@@ -426,7 +428,7 @@ func TestRulesOfTheFile(t *testing.T) {
 func TestFilesAreChecked(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"rulez: []":                        "rulez",
+		"rulez: []":                        "line 1: field rulez not found",
 		"rules: [{name: a, metric: rate}]": "exactly one of above and below",
 		"rules: [{name: a, metric: rate, above: 1, below: 1}]":                          "exactly one of above and below",
 		"rules: [{name: a, metric: no_data, above: 1}]":                                 "no_data",
@@ -436,8 +438,10 @@ func TestFilesAreChecked(t *testing.T) {
 		"rules: [{name: a, metric: availability, below: 101}]":                          "at most 100",
 		"rules: [{name: a, metric: rate, above: 1, clear: 2}]":                          "clear: must be better",
 		"rules: [{name: a, metric: rate, below: 1, clear: 0.5}]":                        "clear: must be better",
-		"rules: [{name: a, metric: rate, above: -1}]":                                   "not negative",
-		"rules: [{name: a, metric: rate, above: .nan}]":                                 "not negative",
+		"rules: [{name: a, metric: rate, above: -1}]":                                   "must be numbers between 0",
+		"rules: [{name: a, metric: rate, above: .nan}]":                                 "must be numbers between 0",
+		"rules: [{name: a, metric: rate, above: 1, clear: .nan}]":                       "must be numbers between 0",
+		"rules: [{name: a, metric: rate, above: 1, clear: -1}]":                         "must be numbers between 0",
 		"rules: [{name: a, metric: rate, above: 1, window: 90s}]":                       "whole minutes",
 		"rules: [{name: a, metric: rate, above: 1, window: 5}]":                         "time with a unit",
 		"rules: [{name: a, metric: rate, above: 1, for: 25h}]":                          "at most 24 hours",
@@ -445,7 +449,7 @@ func TestFilesAreChecked(t *testing.T) {
 		"rules: [{name: a, metric: rate, above: 1, webhooks: [x]}]":                     `no webhook "x"`,
 		"rules: [{name: a, metric: rate, above: 1}, {name: a, metric: rate, above: 1}]": "is there twice",
 		"webhooks: [{name: a}]":                                                         "exactly one of url and url_file",
-		"webhooks: [{name: a, url: ftp://x}]":                                           "must be http",
+		"webhooks: [{name: a, url: ftp://x}]":                                           "must begin with http",
 		"webhooks: [{name: a, url: http://x, kind: pager}]":                             "must be json or slack",
 		"webhooks: [{name: a, url_file: /nonexistent/x}]":                               "no such file",
 		"webhooks: [{name: a, url: http://x}, {name: a, url: http://x}]":                "is there twice",

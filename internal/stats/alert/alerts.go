@@ -50,7 +50,8 @@ type Alerts struct {
 	cfg     Config
 	started time.Time
 
-	mu      sync.Mutex
+	saving  sync.Mutex         // held while the state is written, before mu
+	mu      sync.Mutex         // never held during input or output
 	file    *File              // guarded by mu
 	rules   []Rule             // guarded by mu: of PutRule, in the order of their names; bound: none, maxRules
 	firing  map[subject]*Alert // guarded by mu: pending and firing; bound: none, maxAlerts
@@ -62,6 +63,7 @@ type Alerts struct {
 	serial  uint64             // guarded by mu: of the last silence
 	dirty   bool               // guarded by mu: the state differs from the file
 	unsent  int                // guarded by mu: notifications in the file
+	told    complaints         // guarded by mu
 }
 
 // Stats are the figures of Alerts: the first two are present values, the others count since New.
@@ -75,6 +77,9 @@ type Stats struct {
 	Failed          uint64 // requests that failed; those that are tried again count each time
 	Lost            uint64 // notifications that were given up
 }
+
+// complaints are what the log was told of and still holds, so that it is told once.
+type complaints struct{ checks, saves, full bool }
 
 // subject is what an alert is about.
 type subject struct{ rule, module, iface string }
@@ -93,8 +98,10 @@ type Alert struct {
 	Since    time.Time  `json:"since"` // when the condition began to hold
 	Ended    *time.Time `json:"ended,omitempty"`
 	Silenced bool       `json:"silenced"`
-	// Told is when the webhooks were last told that it fires. Zero: they were not.
+	// Told is when webhooks were last told that it fires. Zero: none was.
 	Told time.Time `json:"told,omitzero"`
+	// Webhooks are the names of those that were told, and will be told of its end.
+	Webhooks []string `json:"webhooks,omitempty"` // bound: none, maxWebhooks
 }
 
 // Silence holds back the notifications of some alerts. Those fit whose rule, module and interface
@@ -128,17 +135,17 @@ func New(cfg Config) (*Alerts, error) {
 		return nil, err
 	}
 	a.SetFile(cfg.File)
-	for _, to := range a.senders {
-		for _, one := range s.Waiting[to.hook.Name] {
-			to.push(one)
-		}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, waiting := range s.Waiting {
+		a.forward(name, waiting)
 	}
 	return a, nil
 }
 
-// SetFile changes the rules and webhooks of the file. Notifications that wait for a webhook that is
-// gone are lost, and counted. A rule of PutRule with a name that the file has now has no effect
-// while the file has it.
+// SetFile changes the rules and webhooks of the file. Notifications that wait for a webhook go on
+// waiting when its address or token changes. When it is gone they are lost, and counted. A rule of
+// PutRule with a name that the file has now has no effect while the file has it.
 func (a *Alerts) SetFile(f *File) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,9 +165,31 @@ func (a *Alerts) SetFile(f *File) {
 	}
 	for _, o := range old {
 		if o != nil {
-			o.stop()
+			waiting := o.stop()
 			a.figures.add(o.view())
+			a.forward(o.hook.Name, waiting)
 		}
+	}
+	for _, r := range a.rules {
+		if err := r.checkWebhooks(f.Webhooks); err != nil && !a.inFile(r.Name) {
+			a.cfg.Logger.Warn("an alert rule of the dashboard names a webhook that is gone", "rule", r.Name, "err", err)
+		}
+	}
+}
+
+// forward gives notifications that have waited to the webhook with the name. mu must be held.
+func (a *Alerts) forward(name string, waiting []Alert) {
+	for _, s := range a.senders {
+		if s.hook.Name == name {
+			for _, one := range waiting {
+				s.push(one)
+			}
+			return
+		}
+	}
+	if len(waiting) > 0 {
+		a.figures.Lost += uint64(len(waiting))
+		a.cfg.Logger.Warn("notifications are lost, because their webhook is gone", "webhook", name, "number", len(waiting))
 	}
 }
 
@@ -170,15 +199,15 @@ func (a *Alerts) Run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		a.check(ctx, time.Now())
-		a.save()
+		_ = a.save() // it is counted, and tried again at the next check
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			a.save() // with the notifications that wait
+			_ = a.save() // with the notifications that wait
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			for _, s := range a.senders {
-				s.stop()
+				a.figures.Lost += uint64(len(s.stop()))
 			}
 			return
 		}
@@ -266,11 +295,20 @@ func (s *Stats) add(v WebhookView) {
 	s.Lost += v.Lost
 }
 
-// PutRule makes or changes a rule, and returns it with its defaults.
+// PutRule makes or changes a rule, and returns it with its defaults. If it cannot be written to the
+// disk, as those of the other changes, there is an error, and it holds until the process ends.
 func (a *Alerts) PutRule(r Rule) (Rule, error) {
+	r, err := a.putRule(r)
+	if err == nil {
+		err = a.save()
+	}
+	return r, err
+}
+
+func (a *Alerts) putRule(r Rule) (Rule, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := r.check(a.file.Webhooks); err != nil {
+	if err := r.checkWith(a.file.Webhooks); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if a.inFile(r.Name) {
@@ -287,26 +325,45 @@ func (a *Alerts) PutRule(r Rule) (Rule, error) {
 		a.rules = slices.Insert(a.rules, at, r)
 	}
 	a.dirty = true
-	return r, a.saveNow()
+	return r, nil
 }
 
 // DeleteRule removes a rule of PutRule. Its alerts end at the next check.
 func (a *Alerts) DeleteRule(name string) error {
+	return a.remove(func() error {
+		if a.inFile(name) {
+			return ErrFromFile
+		}
+		n := len(a.rules)
+		if a.rules = slices.DeleteFunc(a.rules, func(r Rule) bool { return r.Name == name }); len(a.rules) == n {
+			return ErrNone
+		}
+		return nil
+	})
+}
+
+// remove calls a function that removes something, and saves.
+func (a *Alerts) remove(from func() error) error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.inFile(name) {
-		return ErrFromFile
+	err := from()
+	a.dirty = a.dirty || err == nil
+	a.mu.Unlock()
+	if err != nil {
+		return err
 	}
-	n := len(a.rules)
-	if a.rules = slices.DeleteFunc(a.rules, func(r Rule) bool { return r.Name == name }); len(a.rules) == n {
-		return ErrNone
-	}
-	a.dirty = true
-	return a.saveNow()
+	return a.save()
 }
 
 // Silence holds back notifications for a time.
 func (a *Alerts) Silence(s Silence, d time.Duration) (Silence, error) {
+	s, err := a.addSilence(s, d)
+	if err == nil {
+		err = a.save()
+	}
+	return s, err
+}
+
+func (a *Alerts) addSilence(s Silence, d time.Duration) (Silence, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -326,17 +383,16 @@ func (a *Alerts) Silence(s Silence, d time.Duration) (Silence, error) {
 	a.silence = append(a.silence, s)
 	slices.SortStableFunc(a.silence, func(x, y Silence) int { return x.Until.Compare(y.Until) })
 	a.dirty = true
-	return s, a.saveNow()
+	return s, nil
 }
 
 // EndSilence ends a silence.
 func (a *Alerts) EndSilence(id string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := len(a.silence)
-	if a.silence = slices.DeleteFunc(a.silence, func(s Silence) bool { return s.ID == id }); len(a.silence) == n {
-		return ErrNone
-	}
-	a.dirty = true
-	return a.saveNow()
+	return a.remove(func() error {
+		n := len(a.silence)
+		if a.silence = slices.DeleteFunc(a.silence, func(s Silence) bool { return s.ID == id }); len(a.silence) == n {
+			return ErrNone
+		}
+		return nil
+	})
 }

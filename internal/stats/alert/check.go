@@ -15,6 +15,7 @@ func (a *Alerts) check(ctx context.Context, now time.Time) {
 	n := len(a.silence)
 	a.silence = slices.DeleteFunc(a.silence, func(s Silence) bool { return !s.Until.After(now) })
 	a.dirty = a.dirty || len(a.silence) != n
+	errorsBefore := a.figures.CheckErrors
 	a.mu.Unlock()
 	seen := make(map[subject]bool)
 	for i := range rules {
@@ -28,6 +29,8 @@ func (a *Alerts) check(ctx context.Context, now time.Time) {
 			a.end(of, one, now)
 		}
 	}
+	a.told.checks = a.figures.CheckErrors > errorsBefore
+	a.told.full = a.told.full && len(a.firing) >= maxAlerts
 }
 
 // checkRule checks a rule for each module and interface that it is about, and notes them in seen.
@@ -45,7 +48,9 @@ func (a *Alerts) checkRule(ctx context.Context, r *Rule, now time.Time, seen map
 	rows, from, until, err := a.cfg.Keeper.Rows(asking, q)
 	if err != nil {
 		a.keep(r, seen)
-		a.couldNot(r, err)
+		if ctx.Err() == nil {
+			a.couldNot(r, err)
+		}
 		return
 	}
 	calls := make(map[subject]*keep.Calls)
@@ -100,7 +105,9 @@ func (a *Alerts) keep(r *Rule, seen map[subject]bool) {
 func (a *Alerts) couldNot(r *Rule, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.figures.CheckErrors++; a.figures.CheckErrors == 1 {
+	a.figures.CheckErrors++
+	if !a.told.checks {
+		a.told.checks = true
 		a.cfg.Logger.Error("an alert rule could not be checked", "rule", r.Name, "err", err)
 	}
 }
@@ -114,6 +121,10 @@ func (a *Alerts) note(r *Rule, of subject, v float64, now time.Time) {
 		return
 	case one == nil && len(a.firing) >= maxAlerts:
 		a.figures.Dropped++
+		if !a.told.full {
+			a.told.full = true
+			a.cfg.Logger.Error("there are too many alerts, further ones are not made", "alerts", maxAlerts, "rule", r.Name)
+		}
 		return
 	case one == nil:
 		one = &Alert{Rule: r.Name, Module: of.module, Interface: of.iface, State: "pending", Since: now}
@@ -138,9 +149,7 @@ func (a *Alerts) note(r *Rule, of subject, v float64, now time.Time) {
 			"what", one.Text)
 	}
 	if one.State == "firing" && !a.silenced(one) && (one.Told.IsZero() || now.Sub(one.Told) >= time.Duration(r.Repeat)) {
-		one.Told = now
-		a.tell(r.Webhooks, *one)
-		a.dirty = true
+		a.tell(r.Webhooks, one, now)
 	}
 }
 
@@ -155,26 +164,32 @@ func (a *Alerts) end(of subject, one *Alert, now time.Time) {
 	a.cfg.Logger.Info("alert ended", "rule", one.Rule, "module", one.Module, "interface", one.Interface)
 	a.recent = slices.Insert(a.recent, 0, *one)
 	a.recent = a.recent[:min(len(a.recent), maxRecent)]
-	if !one.Told.IsZero() {
-		a.tell(a.hooksOf(one.Rule), *one)
-	}
-}
-
-// hooksOf returns the webhooks of a rule. mu must be held.
-func (a *Alerts) hooksOf(rule string) []string {
-	for _, r := range a.all() {
-		if r.Name == rule {
-			return r.Webhooks
-		}
-	}
-	return nil
-}
-
-// tell gives an alert to the webhooks with the names, or to all. mu must be held.
-func (a *Alerts) tell(hooks []string, one Alert) {
 	for _, s := range a.senders {
-		if len(hooks) == 0 || slices.Contains(hooks, s.hook.Name) {
-			s.push(one)
+		if slices.Contains(one.Webhooks, s.hook.Name) {
+			s.push(*one)
 		}
+	}
+}
+
+// tell tells the webhooks with the names, or all, that an alert fires. mu must be held.
+func (a *Alerts) tell(hooks []string, one *Alert, now time.Time) {
+	var old []string
+	old, one.Webhooks = one.Webhooks, nil // a new list: views have the old one
+	var to []*sender
+	for _, s := range a.senders {
+		isTold := len(hooks) == 0 || slices.Contains(hooks, s.hook.Name)
+		if isTold {
+			to = append(to, s)
+		}
+		if isTold || slices.Contains(old, s.hook.Name) {
+			one.Webhooks = append(one.Webhooks, s.hook.Name)
+		}
+	}
+	if len(to) == 0 {
+		return // a webhook that comes later is told then
+	}
+	one.Told, a.dirty = now, true
+	for _, s := range to {
+		s.push(*one)
 	}
 }

@@ -51,7 +51,8 @@ func ReadFile(path string) (*File, error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(f); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		typeNames := strings.NewReplacer(" in type alert.File", "", " in type alert.Rule", "", " in type alert.Webhook", "")
+		return nil, fmt.Errorf("%s: %s", path, typeNames.Replace(err.Error()))
 	}
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -79,7 +80,7 @@ func (f *File) check() error {
 		if slices.ContainsFunc(f.Rules[:i], func(o Rule) bool { return o.Name == r.Name }) {
 			return fmt.Errorf("rule %q: is there twice", r.Name)
 		}
-		if err := r.check(f.Webhooks); err != nil {
+		if err := r.checkWith(f.Webhooks); err != nil {
 			return fmt.Errorf("rule %q: %w", r.Name, err)
 		}
 	}
@@ -93,7 +94,7 @@ func (h *Webhook) check() (err error) {
 	}
 	switch {
 	case !isName(h.Name):
-		return fmt.Errorf("name: must be 1 to %d visible characters", maxName)
+		return fmt.Errorf("name: must be 1 to %d bytes of visible characters, without /", maxName)
 	case h.Kind != "json" && h.Kind != "slack":
 		return fmt.Errorf("kind: %q: must be json or slack", h.Kind)
 	case (h.URL == "") == (h.URLFile == ""):

@@ -3,7 +3,9 @@ package alert
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -106,12 +108,20 @@ type Rule struct {
 	Source string `json:"source" yaml:"-"`
 }
 
-// check sets the defaults, and returns why the rule is not possible.
-func (r *Rule) check(hooks []Webhook) error {
+// checkWith sets the defaults, and returns why the rule is not possible with the webhooks.
+func (r *Rule) checkWith(hooks []Webhook) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return r.checkWebhooks(hooks)
+}
+
+// check does so without the webhooks.
+func (r *Rule) check() error {
 	r.setDefaults()
 	switch {
 	case !isName(r.Name):
-		return fmt.Errorf("name: must be 1 to %d visible characters", maxName)
+		return fmt.Errorf("name: must be 1 to %d bytes of visible characters, without /", maxName)
 	case len(r.Module) > maxFilter || len(r.Interface) > maxFilter:
 		return fmt.Errorf("module and interface: must have at most %d bytes", maxFilter)
 	case !slices.Contains(metrics, r.Metric):
@@ -124,14 +134,19 @@ func (r *Rule) check(hooks []Webhook) error {
 	case time.Duration(r.Repeat) < minWindow:
 		return errors.New("repeat: must be at least a minute")
 	case !isName(r.Severity):
-		return fmt.Errorf("severity: must be 1 to %d visible characters", maxName)
+		return fmt.Errorf("severity: must be 1 to %d bytes of visible characters, without /", maxName)
 	}
+	return r.checkThreshold()
+}
+
+// checkWebhooks returns which webhook of the rule is not there.
+func (r *Rule) checkWebhooks(hooks []Webhook) error {
 	for _, name := range r.Webhooks {
 		if !slices.ContainsFunc(hooks, func(h Webhook) bool { return h.Name == name }) {
 			return fmt.Errorf("webhooks: there is no webhook %q", name)
 		}
 	}
-	return r.checkThreshold()
+	return nil
 }
 
 func (r *Rule) setDefaults() {
@@ -172,9 +187,10 @@ func (r *Rule) checkThreshold() error {
 		return errors.New("exactly one of above and below must be set")
 	}
 	threshold := r.threshold()
+	possible := func(v float64) bool { return v >= 0 && v <= 1e12 } // not NaN
 	switch {
-	case threshold < 0 || threshold > 1e12 || threshold != threshold:
-		return errors.New("above and below: must be a number that is not negative")
+	case !possible(threshold) || !possible(*r.Clear):
+		return errors.New("above, below and clear: must be numbers between 0 and 1e12")
 	case r.Metric == Availability && (threshold > 100 || *r.Clear > 100):
 		return errors.New("availability: is a percentage, at most 100")
 	case r.Above != nil && *r.Clear > threshold, r.Below != nil && *r.Clear < threshold:
@@ -249,6 +265,9 @@ func (r *Rule) unit() string {
 	return "s"
 }
 
+// number is a number as it was written.
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
 // text says what is wrong.
 func (r *Rule) text(v float64) string {
 	than := "above"
@@ -259,11 +278,12 @@ func (r *Rule) text(v float64) string {
 	case NoData:
 		return fmt.Sprintf("no calls in %v", time.Duration(r.Window))
 	case Availability:
-		return fmt.Sprintf("availability %.4g %% is %s %.4g %%", v, than, r.threshold())
+		v = math.Floor(v*1e4) / 1e4 // only all calls are 100 %
+		return fmt.Sprintf("availability %s %% is %s %s %%", number(v), than, number(r.threshold()))
 	case Rate:
-		return fmt.Sprintf("%.4g calls a second are %s %.4g", v, than, r.threshold())
+		return fmt.Sprintf("%.6g calls a second are %s %s", v, than, number(r.threshold()))
 	case Failures:
-		return fmt.Sprintf("%.4g failures a second are %s %.4g", v, than, r.threshold())
+		return fmt.Sprintf("%.6g failures a second are %s %s", v, than, number(r.threshold()))
 	}
 	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)).Round(time.Microsecond) }
 	return fmt.Sprintf("latency %s %v is %s %v", r.Metric, seconds(v), than, seconds(r.threshold()))

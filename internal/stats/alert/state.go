@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-const maxState = 16 << 20 // bytes of the file
+const maxState = 64 << 20 // bytes of the file
 
 // state is what the file has.
 type state struct {
@@ -36,7 +37,7 @@ func (a *Alerts) load() (s state, err error) {
 	if err != nil {
 		return s, fmt.Errorf("alert: %w", err)
 	}
-	if err := json.Unmarshal(b, &s); err != nil || s.Version != 1 {
+	if err := s.read(b); err != nil {
 		aside := a.cfg.State + ".damaged"
 		a.cfg.Logger.Error("the file of alerts cannot be read, and is put aside", "file", aside, "err", err)
 		return state{}, os.Rename(a.cfg.State, aside)
@@ -48,20 +49,66 @@ func (a *Alerts) load() (s state, err error) {
 	return s, nil
 }
 
-// save writes the state if it has changed.
-func (a *Alerts) save() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_ = a.saveNow() // it is counted, and tried again at the next check
+// read reads the bytes of a file. It refuses what a file of this version cannot have.
+func (s *state) read(b []byte) error {
+	if err := json.Unmarshal(b, s); err != nil {
+		return err
+	}
+	if s.Version != 1 {
+		return fmt.Errorf("version %d: must be 1", s.Version)
+	}
+	if len(s.Rules) > maxRules || len(s.Silences) > maxSilences || len(s.Active) > maxAlerts || len(s.Recent) > maxRecent {
+		return errors.New("it has more than this version makes")
+	}
+	for i := range s.Rules {
+		r := &s.Rules[i]
+		if err := r.check(); err != nil {
+			return fmt.Errorf("rule %q: %w", r.Name, err)
+		}
+		if i > 0 && s.Rules[i-1].Name >= r.Name {
+			return fmt.Errorf("rule %q: is not in order", r.Name)
+		}
+		r.Source = FromPage
+	}
+	return nil
 }
 
-// saveNow does so with mu held.
-func (a *Alerts) saveNow() error {
+// save writes the state if it has changed.
+func (a *Alerts) save() error {
 	if a.cfg.State == "" {
 		return nil
 	}
-	s := state{Version: 1, Serial: a.serial, Rules: a.rules, Silences: a.silence, Recent: a.recent}
-	unsent := 0
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	s, unsent, changed := a.snapshot()
+	if !changed {
+		return nil
+	}
+	err := write(a.cfg.State, s)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.dirty = true
+		a.figures.SaveErrors++
+		if !a.told.saves {
+			a.cfg.Logger.Error("the file of alerts cannot be written", "err", err)
+		}
+		a.told.saves = true
+		return fmt.Errorf("alert: %w", err)
+	}
+	a.unsent, a.told.saves = unsent, false
+	return nil
+}
+
+// snapshot returns what the file is to have, how many notifications these are, and whether the file
+// has something else.
+func (a *Alerts) snapshot() (s *state, unsent int, changed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s = &state{
+		Version: 1, Serial: a.serial, Rules: slices.Clone(a.rules), Silences: slices.Clone(a.silence),
+		Recent: slices.Clone(a.recent),
+	}
 	for _, to := range a.senders {
 		if waiting := to.unsent(); len(waiting) > 0 {
 			if s.Waiting == nil {
@@ -72,20 +119,13 @@ func (a *Alerts) saveNow() error {
 		}
 	}
 	if !a.dirty && unsent == a.unsent {
-		return nil
+		return nil, 0, false
 	}
 	for _, one := range a.firing {
 		s.Active = append(s.Active, *one)
 	}
-	err := write(a.cfg.State, &s)
-	if err != nil {
-		if a.figures.SaveErrors++; a.figures.SaveErrors == 1 {
-			a.cfg.Logger.Error("the file of alerts cannot be written", "err", err)
-		}
-		return fmt.Errorf("alert: %w", err)
-	}
-	a.dirty, a.unsent = false, unsent
-	return nil
+	a.dirty = false
+	return s, unsent, true
 }
 
 // write replaces a file by another one, whole or not at all.

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	maxWaiting  = 256 // notifications of a webhook
-	maxBatch    = 20  // alerts in a request
+	maxWaiting  = maxAlerts // notifications of a webhook: all may fire at once
+	maxBatch    = 20        // alerts in a request
 	postTimeout = 10 * time.Second
 	firstRetry  = time.Second
 	lastRetry   = 5 * time.Minute
@@ -44,6 +44,7 @@ type sender struct {
 	running bool        // guarded by mu
 	waiting []Alert     // guarded by mu: the oldest one first; bound: none, maxWaiting
 	counts  WebhookView // guarded by mu
+	full    bool        // guarded by mu: some were lost since nothing waited
 }
 
 // WebhookView says how a webhook does.
@@ -79,10 +80,14 @@ func (s *sender) push(a Alert) {
 		s.counts.Lost++
 		return
 	}
-	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { return id(&o) == id(&a) })
+	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { return same(&o, &a) })
 	if len(s.waiting) >= maxWaiting {
 		s.waiting = s.waiting[1:]
 		s.counts.Lost++
+		if !s.full {
+			s.full = true
+			s.log.Error("too many notifications wait for a webhook, the oldest are lost", "webhook", s.hook.Name)
+		}
 	}
 	s.waiting = append(s.waiting, a)
 	if !s.running {
@@ -91,8 +96,8 @@ func (s *sender) push(a Alert) {
 	}
 }
 
-// stop ends the goroutine. What waits is lost, and counted.
-func (s *sender) stop() {
+// stop ends the goroutine, and returns what waits.
+func (s *sender) stop() []Alert {
 	s.cancel()
 	s.mu.Lock()
 	running := s.running
@@ -102,9 +107,10 @@ func (s *sender) stop() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.Lost += uint64(len(s.waiting))
-	s.waiting = nil
 	s.http.CloseIdleConnections()
+	waiting := s.waiting
+	s.waiting = nil
+	return waiting
 }
 
 // run sends until nothing waits.
@@ -125,8 +131,8 @@ func (s *sender) run() {
 		if again == 0 {
 			continue
 		}
-		wait := max(again, backoff.Delay(firstRetry, lastRetry, failures))
-		backoff.Sleep(s.ctx, wait/2+rand.N(wait/2))
+		wait := backoff.Delay(firstRetry, lastRetry, failures)
+		backoff.Sleep(s.ctx, max(again, wait/2+rand.N(wait/2)))
 	}
 }
 
@@ -140,7 +146,7 @@ func (s *sender) next() []Alert {
 		return nil
 	}
 	if len(s.waiting) == 0 {
-		s.running = false
+		s.running, s.full = false, false
 		return nil
 	}
 	return slices.Clone(s.waiting[:min(len(s.waiting), maxBatch)])
@@ -165,7 +171,7 @@ func (s *sender) note(batch []Alert, again time.Duration, err error) {
 	}
 	s.waiting = slices.DeleteFunc(s.waiting, func(o Alert) bool { // one may have been replaced meanwhile
 		return slices.ContainsFunc(batch, func(b Alert) bool {
-			return id(&b) == id(&o) && b.State == o.State && b.Told.Equal(o.Told)
+			return same(&b, &o) && b.State == o.State && b.Told.Equal(o.Told)
 		})
 	})
 }
@@ -188,6 +194,11 @@ func (s *sender) view() WebhookView {
 // id identifies an alert, also in its repetitions and its end.
 func id(a *Alert) string {
 	return strings.Join([]string{a.Rule, a.Module, a.Interface, a.Since.UTC().Format(time.RFC3339)}, "/")
+}
+
+// same reports whether two have the same id.
+func same(a, b *Alert) bool {
+	return a.Since.Equal(b.Since) && a.Interface == b.Interface && a.Module == b.Module && a.Rule == b.Rule
 }
 
 // notification is the body of a request, version 1. An id is the same each time that a request is
@@ -257,11 +268,14 @@ func (s *sender) body(alerts []Alert) any {
 var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func slackLine(a *Alert) string {
-	of := strings.TrimSuffix(a.Module+" "+a.Interface, " ")
-	if a.State == "resolved" {
-		return slackEscaper.Replace(fmt.Sprintf("Ended: %s, %s", a.Rule, of))
+	what := a.Rule
+	if a.Module != "" { // not in a test
+		what += ", " + a.Module + " " + a.Interface
 	}
-	return slackEscaper.Replace(fmt.Sprintf("%s: %s, %s: %s", strings.ToUpper(a.Severity), a.Rule, of, a.Text))
+	if a.State == "resolved" {
+		return slackEscaper.Replace("Ended: " + what)
+	}
+	return slackEscaper.Replace(fmt.Sprintf("%s: %s: %s", strings.ToUpper(a.Severity), what, a.Text))
 }
 
 // TestResult says whether a webhook has taken a test.

@@ -84,7 +84,9 @@ export function ruleForm({ rule, webhooks, send }) {
   const window = amount(r.window / 60, { min: "1", required: true }),
     wait = amount((r.for ?? 0) / 60, { min: "0", required: true });
   const least = amount(r.min_count ?? 0, { min: "0", step: "1" }),
-    severity = choice(Object.keys(t.severities), t.severities, r.severity);
+    severity = choice([...new Set([...Object.keys(t.severities), r.severity])], t.severities, r.severity);
+  const conditionOf = () => [metric.value, side.value, limit.value].join(),
+    before = { clear: clear.value, condition: conditionOf() };
   const hooks = webhooks.map((w) =>
     h("input", { type: "checkbox", value: w.name, checked: (r.webhooks ?? []).includes(w.name) }),
   );
@@ -122,7 +124,7 @@ export function ruleForm({ rule, webhooks, send }) {
         ? h(
             "fieldset.wide",
             {},
-            h("legend", {}, t.webhooks),
+            h("legend", {}, t.webhooksOfRule),
             ...webhooks.map((w, i) => h("label", {}, hooks[i], w.name)),
           )
         : null,
@@ -138,7 +140,9 @@ export function ruleForm({ rule, webhooks, send }) {
         metric: metric.value,
         above: !none && side.value === "above" ? of(limit) : undefined,
         below: !none && side.value === "below" ? of(limit) : undefined,
-        clear: none ? undefined : of(clear),
+        // One that was not changed with the threshold is that of the old threshold.
+        clear:
+          none || (clear.value === before.clear && conditionOf() !== before.condition) ? undefined : of(clear),
         window: Math.round(window.value * 60),
         for: Math.round(wait.value * 60),
         min_count: Number(least.value),

@@ -90,7 +90,7 @@ export function open(root, place, session) {
       { name: t.where, hide: true, value: (r) => where(r) },
       { name: t.firesWhen, wrap: true, value: condition },
       { name: t.severity, hide: true, value: (r) => t.severities[r.severity] ?? r.severity },
-      { name: t.webhooks, hide: true, value: (r) => (r.webhooks ?? []).join(", ") || t.none },
+      { name: t.webhooks, hide: true, value: (r) => (r.webhooks ?? []).join(", ") || t.allWebhooks },
       { name: t.source, hide: true, value: (r) => t.sources[r.source] ?? r.source },
       ...(mayOperate ? [{ name: t.actions, value: changesOf }] : []),
     ],
