@@ -99,7 +99,8 @@ func TestChatAudit(t *testing.T) {
 				o.Drain = 200 * time.Millisecond
 			}
 			r, err := bench.Run(t.Context(), o, nil)
-			for err == nil && r.Messages == 0 && o.Window < 5*time.Second { // a busy machine
+			// On a busy machine there may be no message, or nobody for whom the worker is wrong.
+			for err == nil && (r.Messages == 0 || name != "nothing" && r.Audit.Clean()) && o.Window < 5*time.Second {
 				o.Window *= 3
 				r, err = bench.Run(t.Context(), o, nil)
 			}

@@ -121,6 +121,7 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
+	c.Interface(req.Type) // in the statistics
 	switch req.Type {
 	case "login":
 		return h.login(ctx, c, req)
@@ -158,6 +159,7 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		c.Close()
 		return nil
 	}
+	c.Interface("unknown") // there may be any number of names
 	return problem("bad_request", fmt.Sprintf("unknown request type %q", shorten(req.Type)))
 }
 

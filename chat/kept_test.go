@@ -249,6 +249,23 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+// The statistics have the kinds of requests, and of unknown ones only that there were some.
+func TestRequestsAreCounted(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ada := mustLogIn(t, g, here, "Ada", "").inLobby()
+	ada.Send("one")
+	ada.gets("message")
+	for i := range 3 {
+		ada.Send(fmt.Sprintf(`{"type":"no such %d"}`, i))
+		ada.gets("error")
+	}
+	g.ExpectCalls("login", 1, 0)
+	g.ExpectCalls("join", 1, 0)
+	g.ExpectCalls("say", 1, 0)
+	g.ExpectCalls("unknown", 3, 0)
+}
+
 // The reading position and what is muted are those of the user, at every connection.
 func TestMarks(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type interest struct {
 	notices [][]notice     // by loop, guarded by mu; bound: joins that wait for the directory
 	lookups []lookup       // guarded by mu; bound: sets that a sender knows
 	ticks   []uint32       // of each loop, at most one more than the least; guarded by mu
+	removes bool           // the last call was one that removes before it enters; guarded by mu
 }
 
 // notice is something that a loop has to do: its senders have to forget something, the directory
@@ -253,11 +254,7 @@ func (n *interest) update(ctx context.Context) (worked, ok bool) {
 	token := n.generation()
 	n.mu.Lock()
 	n.holder.Observe(token)
-	enters := n.holder.TakeEnters(n.now(), maxEntries)
-	var leaves []directory.Set
-	if len(enters) == 0 {
-		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
-	}
+	enters, leaves := n.next()
 	n.deliver()
 	switch {
 	case len(enters) > 0:
@@ -278,6 +275,22 @@ func (n *interest) update(ctx context.Context) (worked, ok bool) {
 		return true, token != 0
 	}
 	return false, true
+}
+
+// next returns the sets that the next call enters, or those that it removes. Those to enter go
+// first, because joins wait for them, except while too many sets have no members: then calls take
+// turns. In doubt nothing is removed by a call, so that needs no turn. It is called with mu.
+func (n *interest) next() (enters, leaves []directory.Set) {
+	if n.removes = !n.removes && n.holder.Crowded(); n.removes || n.holder.InDoubt() {
+		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
+	}
+	if len(leaves) == 0 {
+		enters = n.holder.TakeEnters(n.now(), maxEntries)
+	}
+	if len(leaves)+len(enters) == 0 {
+		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
+	}
+	return enters, leaves
 }
 
 // ask asks the directory for a loop. The answer comes as a notice.

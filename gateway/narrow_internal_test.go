@@ -213,3 +213,62 @@ func (x narrowGate) narrows() {
 		x.t.Fatal("the directory has not answered")
 	}
 }
+
+// While the directory is down, for however long, sets without members go: what the gateway keeps
+// is bounded by its clients, and not by how many have come and gone.
+func TestSetsGoDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	x := newNarrowGate(t)
+	x.g.cfg.Directory.Close()
+	n := x.g.interest
+	n.hold(directory.Set{Kind: directory.Group, Name: "stays"})
+	for i := range 300_000 {
+		set := directory.Set{Kind: directory.UID, Name: fmt.Sprint("guest", i)}
+		n.hold(set)
+		n.release(set)
+		if i%5_000 == 0 {
+			_, _ = n.update(t.Context())
+		}
+	}
+	const most = 65_536 + 10_000 + 1 // as the table of bounds says, and what came since the last call
+	if held, queued := n.holder.Len(), n.holder.Queued(); held > most || queued > most {
+		t.Errorf("holds %d sets, and %d wait; want at most %d", held, queued, most)
+	}
+	for range lingerTicks {
+		n.tick(0)
+	}
+	for range 200 {
+		_, _ = n.update(t.Context())
+	}
+	if held, queued := n.holder.Len(), n.holder.Queued(); held != 1 || queued != 1 {
+		t.Errorf("holds %d sets, and %d wait; want the one that has a member", held, queued)
+	}
+}
+
+// lingerTicks is a number of seconds after which a set without members has left.
+const lingerTicks = 11
+
+// Joins that never pause do not keep sets without members in memory and in the directory.
+func TestSetsGoWhileOthersCome(t *testing.T) {
+	t.Parallel()
+	x := newNarrowGate(t)
+	x.narrows() // not in doubt any more
+	n := x.g.interest
+	const came = 100_000
+	for i := range came {
+		set := directory.Set{Kind: directory.UID, Name: fmt.Sprint("guest", i)}
+		n.hold(set)
+		n.release(set)
+	}
+	const calls = 400
+	for i := range calls {
+		n.hold(directory.Set{Kind: directory.UID, Name: fmt.Sprint("comes", i)})
+		x.narrows()
+	}
+	if held, most := n.holder.Len(), 65_536+calls; held > most {
+		t.Errorf("holds %d sets, want at most %d", held, most)
+	}
+	if got := n.holder.Entries; got < calls/2 {
+		t.Errorf("%d of %d sets were entered", got, calls)
+	}
+}

@@ -23,6 +23,7 @@ type narrowing struct {
 	sender  *narrow.Sender     // guarded by mu
 	permits map[uint32]*gwLink // guarded by mu: the link of each permit, by gateway; bound: none, one for each gateway
 	names   [][]byte           // guarded by mu; scratch; bound: none, of one command
+	located chan struct{}      // guarded by mu: closed with the next answer about sets, and replaced
 }
 
 const (
@@ -30,11 +31,16 @@ const (
 	askEvery = time.Second
 	// locateTimeout is how long a gateway may take to answer LOCATE.
 	locateTimeout = 3 * time.Second
+	// lookupGateways is the number of gateways up to which a command is sent to all instead of waiting
+	// for the directory.
+	lookupGateways = 8
+	lookupTime     = 100 * time.Millisecond
 )
 
 func (n *narrowing) init(w *Worker) {
 	n.w, n.began, n.wants = w, time.Now(), make(chan struct{}, 1)
 	n.sender, n.permits = narrow.NewSender(0, 0), make(map[uint32]*gwLink)
+	n.located = make(chan struct{})
 }
 
 func (n *narrowing) now() time.Duration { return time.Since(n.began) }
@@ -65,20 +71,48 @@ func (n *narrowing) lost(l *gwLink) {
 }
 
 // recipients returns the gateways that a command to the target is for, sorted. It reports false if
-// it is for all.
-func (n *narrowing) recipients(t *Target) (only []uint32, ok bool) {
-	kind := directory.Group
+// it is for all. With many gateways it waits for the holders of a set that it does not know,
+// lookupTime at most: until they are known a command costs a frame for each gateway.
+func (n *narrowing) recipients(ctx context.Context, t *Target) (only []uint32, ok bool) {
 	switch t.kind {
-	case targetGroup, targetGroups:
-	case targetUID, targetUIDs:
-		kind = directory.UID
+	case targetGroup, targetGroups, targetUID, targetUIDs:
 	default:
 		return nil, false
+	}
+	only, known, located := n.choose(t)
+	if !known && len(*n.w.routes.table.Load()) > lookupGateways {
+		sessionOf(ctx).aboutToBlock() // another goroutine reads the answer
+		late := time.NewTimer(lookupTime)
+		defer late.Stop()
+		for waits := true; waits && !known; only, known, located = n.choose(t) {
+			select {
+			case <-located:
+			case <-late.C:
+				waits = false
+			case <-ctx.Done():
+				waits = false
+			}
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !known {
+		n.sender.WidenedUnknown++
+	}
+	return only, only != nil
+}
+
+// choose chooses the gateways that a command to the target is for: nil means all. It reports false
+// if it has to ask which ones hold a set; located is closed with the next answer.
+func (n *narrowing) choose(t *Target) (only []uint32, known bool, located <-chan struct{}) {
+	kind := directory.Group
+	if t.kind == targetUID || t.kind == targetUIDs {
+		kind = directory.UID
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.permits) == 0 {
-		return nil, false // no gateway has a directory
+		return nil, true, nil // no gateway has a directory
 	}
 	n.names = n.names[:0]
 	if t.names == nil {
@@ -87,6 +121,7 @@ func (n *narrowing) recipients(t *Target) (only []uint32, ok bool) {
 	for _, name := range t.names {
 		n.names = append(n.names, []byte(name))
 	}
+	unknown := n.sender.WidenedUnknown
 	to, ok := n.sender.Narrow(n.now(), kind, n.names)
 	if n.sender.Wants() {
 		select {
@@ -94,10 +129,14 @@ func (n *narrowing) recipients(t *Target) (only []uint32, ok bool) {
 		default:
 		}
 	}
-	if !ok {
-		return nil, false
+	if ok {
+		only = append([]uint32{}, to...) // not nil
+		slices.Sort(only)
+		return only, true, nil
 	}
-	return slices.Sorted(slices.Values(to)), true
+	known = n.sender.WidenedUnknown == unknown
+	n.sender.WidenedUnknown = unknown // the caller counts it
+	return nil, known, n.located
 }
 
 // stats returns figures of Stats.
@@ -216,6 +255,8 @@ func (n *narrowing) locatePart(ctx context.Context, sets []directory.Set) {
 		}
 		n.sender.Located(n.now(), set, holders, token)
 	}
+	close(n.located)
+	n.located = make(chan struct{})
 }
 
 // askOne sends LOCATE to a gateway that takes part. It returns nil without an answer.

@@ -193,6 +193,60 @@ func TestNarrowPublish(t *testing.T) {
 	eventually(t, "two commands", func() bool { r := say(); late.receives(fmt.Sprint(n)); return r == 2 })
 }
 
+// With many gateways the first message to a uid goes only to the gateway that holds it: the worker
+// asks before it sends. Messages of one goroutine stay in order, and a directory that does not
+// answer delays one for a moment only.
+func TestTheFirstMessageIsNarrow(t *testing.T) {
+	t.Parallel()
+	const gateways = 10
+	d := newShaky(t)
+	g := narrowGateways(t, slices.Repeat([]directory.Directory{d}, gateways)...)
+	var addrs []string
+	for _, g := range g {
+		addrs = append(addrs, g.WorkerAddr())
+	}
+	w := run(t, worker.Config{Gateways: addrs}, rooms)
+	<-w.Ready()
+	fresh := 0
+	tell := func(uid, text string) (spared, widened uint64) {
+		before := w.Stats()
+		if err := w.Publish(t.Context(), worker.UID(uid), worker.Text(text)); err != nil {
+			t.Error(err)
+		}
+		after := w.Stats()
+		return after.GatewaysSpared - before.GatewaysSpared, after.SendsWidened - before.SendsWidened
+	}
+	eventually(t, "all gateways permit it", func() bool {
+		fresh++
+		spared, _ := tell(fmt.Sprint("nobody", fresh), "x")
+		return spared == gateways
+	})
+	slow := 0 // messages for which the directory took too long, on a busy machine
+	for i := range 20 {
+		uid := fmt.Sprint("user", i)
+		c := dial(t, g[i%gateways])
+		c.say("bind " + uid)
+		c.receives("ok")
+		for n := range 3 {
+			spared, widened := tell(uid, fmt.Sprint(n))
+			if slow += int(widened); widened == 0 && spared != gateways-1 || widened > 0 && n > 0 {
+				t.Errorf("message %d left out %d of %d gateways, %d went to all", n, spared, gateways, widened)
+			}
+		}
+		for n := range 3 {
+			c.receives(fmt.Sprint(n))
+		}
+	}
+	if slow > 10 {
+		t.Errorf("%d of 20 first messages went to all gateways", slow)
+	}
+	d.slow.Store(int64(3 * time.Second))
+	if spared, widened := tell("late", "x"); spared != 0 || widened != 1 {
+		t.Errorf("left out %d gateways, %d went to all", spared, widened)
+	}
+	d.slow.Store(0)
+}
+
 // No message misses a member whose join was acknowledged, while links break, and the directory is
 // slow, fails and loses its data.
 func TestNarrowSendsMissNobody(t *testing.T) {

@@ -53,7 +53,7 @@ func (w *Worker) sendTo(ctx context.Context, t *Target, f *link.Frame, head, bod
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
-	only, narrowed := w.narrow.recipients(t)
+	only, narrowed := w.narrow.recipients(ctx, t)
 	reached := narrowed && len(only) == 0
 	for id, to := range *w.routes.table.Load() {
 		if narrowed {

@@ -117,6 +117,9 @@ func (h *Holder) Token() Token {
 // InDoubt reports whether no sender may leave the gateway out.
 func (h *Holder) InDoubt() bool { return h.mode == inDoubt }
 
+// Crowded reports whether there are so many sets without members that some must leave at once.
+func (h *Holder) Crowded() bool { return h.idle.Len() > maxLingering }
+
 // Len returns the number of sets.
 func (h *Holder) Len() int { return len(h.sets) }
 

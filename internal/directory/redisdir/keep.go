@@ -51,7 +51,7 @@ func (s *server) keep(first chan<- struct{}) {
 			}
 		}
 		if first != nil {
-			if err != nil {
+			if err != nil && refusalOf(err) == "" { // set has logged a refusal
 				s.cfg.Logger.Warn("directory does not answer", "err", err)
 			}
 			close(first)

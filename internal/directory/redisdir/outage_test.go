@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,6 +104,66 @@ func TestOutages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Lost data is no outage.
+func TestLossIsNoOutage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	d := impatient(t, "redis://"+s.Addr)
+	await(t, "up", func() bool { return d.State().Up })
+	before := d.State()
+	s.Do("flushall")
+	await(t, "another generation", func() bool { return d.State().Generation != before.Generation })
+	if st := d.Stats(); st.Outages != 0 || st.Generations != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// If the server is back and refuses the user, the log says so: the first error of the outage was
+// another one.
+func TestRefusalIsLogged(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var log logBuffer
+	d, err := redisdir.New(redisdir.Config{URL: "redis://" + s.Addr, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	await(t, "up", func() bool { return d.State().Up })
+	s.Do("config", "set", "requirepass", "secret")
+	if _, err := s.Try("--pass", "secret", "client", "kill", "type", "normal"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the refusal in the log", func() bool { return strings.Contains(log.String(), "NOAUTH") })
+	refusals := strings.Count(log.String(), "NOAUTH")
+	if _, err := s.Try("--pass", "secret", "config", "set", "requirepass", ""); err != nil {
+		t.Fatal(err)
+	}
+	healed(t, d)
+	if text := log.String(); refusals != 1 || strings.Count(text, "NOAUTH") != 1 {
+		t.Errorf("logged more than once:\n%s", text)
+	}
+}
+
+// logBuffer is a log that any goroutine may write and read.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu; bound: none, of one test
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// String implements fmt.Stringer.
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // A directory that is not there at the start is used as soon as it is.

@@ -33,6 +33,7 @@ type server struct {
 	mu      sync.Mutex
 	state   directory.State
 	why     error         // why it is not up
+	refusal string        // what the server has said in its last answer, if that was an error
 	changed chan struct{} // closed at the next change of state
 }
 
@@ -70,6 +71,11 @@ func (s *server) set(now directory.State, why error) {
 	}
 	before := s.state
 	s.state, s.why = now, why
+	if refusal := refusalOf(why); refusal != s.refusal {
+		if s.refusal = refusal; refusal != "" && !before.Up {
+			s.cfg.Logger.Warn("directory answers with an error", "err", refusal)
+		}
+	}
 	if now == before {
 		return
 	}
@@ -80,7 +86,7 @@ func (s *server) set(now directory.State, why error) {
 		s.cfg.Logger.Info("directory reached", "generation", now.Generation)
 	case now.Up && !before.Up:
 		s.cfg.Logger.Info("directory answers again", "outage", time.Since(before.Since).Round(time.Millisecond))
-	case before.Up && !errors.Is(why, errClosed):
+	case before.Up && !now.Up && !errors.Is(why, errClosed):
 		s.outages.Add(1)
 		s.cfg.Logger.Warn("directory does not answer", "err", why)
 	}
@@ -88,6 +94,16 @@ func (s *server) set(now directory.State, why error) {
 		s.generations.Add(1)
 		s.cfg.Logger.Warn("directory may have lost data", "generation", now.Generation, "before", before.Generation)
 	}
+}
+
+// refusalOf returns what the server has said, if an error came from there. It is empty if there was
+// no answer.
+func refusalOf(err error) string {
+	var reply *rueidis.RedisError
+	if !errors.As(err, &reply) {
+		return ""
+	}
+	return reply.Error()
 }
 
 // up returns the client, or an error if the directory is not up.
