@@ -29,14 +29,14 @@ type Config struct {
 	//
 	// With rediss instead of redis it is reached with TLS.
 	URL string
-	// PasswordFile is a file with the password, instead of the one in the URL. It is read again
+	// PasswordFile is a file with the password, which the URL must not have then. It is read again
 	// during an outage.
 	PasswordFile string
-	// CAFile is a file with the certificates, PEM, that sign those of the servers. Defaults to those
-	// of the system.
+	// CAFile is a file with the certificates, PEM, that sign those of the servers. It needs a URL
+	// with TLS. Defaults to those of the system.
 	CAFile string
-	// Prefix begins all keys. Gateways and workers that belong together have the same. Defaults to
-	// "sluice".
+	// Prefix begins all keys. Gateways and workers that belong together have the same. With a
+	// Cluster it has no braces. Defaults to "sluice".
 	Prefix string
 	// Logger gets outages and their ends. Defaults to slog.Default().
 	Logger *slog.Logger

@@ -293,10 +293,16 @@ func (n *interest) next() (enters, leaves []directory.Set) {
 	return enters, leaves
 }
 
-// ask asks the directory for a loop. The answer comes as a notice.
+// ask asks the directory for a loop. The answer comes as a notice. What a loop asks for itself
+// while another call runs is one call: otherwise each set would take two round trips of its own.
 func (n *interest) ask(q lookup) {
 	n.mu.Lock()
-	n.lookups = append(n.lookups, q)
+	same := func(other lookup) bool { return other.reader == q.reader && q.reader != narrow.Workers }
+	if i := slices.IndexFunc(n.lookups, same); i >= 0 {
+		n.lookups[i].sets = append(n.lookups[i].sets, q.sets...)
+	} else {
+		n.lookups = append(n.lookups, q)
+	}
 	n.mu.Unlock()
 	poke(n.locate)
 }

@@ -272,3 +272,23 @@ func TestSetsGoWhileOthersCome(t *testing.T) {
 		t.Errorf("%d of %d sets were entered", got, calls)
 	}
 }
+
+// What a loop asks the directory for while a call runs is one call, also if each message was to
+// another group.
+func TestLookupsShareACall(t *testing.T) {
+	t.Parallel()
+	l := narrowLoop(t, 2)
+	n := l.g.interest
+	const groups = 2 * maxEntries
+	for i := range groups {
+		l.relayToAll(origin{}, toGroup(fmt.Sprint("g", i), 1))
+	}
+	if len(n.lookups) != 1 || len(n.lookups[0].sets) != groups {
+		t.Fatalf("%d lookups for %d groups", len(n.lookups), groups)
+	}
+	n.lookup(t.Context(), &n.lookups[0])
+	l.narrow.takeNotices()
+	if known := l.narrow.sender.Len(); known != groups {
+		t.Errorf("%d of %d groups are known", known, groups)
+	}
+}

@@ -32,7 +32,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 		}
 		n = start(t, "echo", "127.0.0.1:0", "--data", data, "--name", "shop")
 		rows, want := n.rows(), uint64(round+1)
-		message, connect, end := rows["shop/message"], rows["shop/connect"], rows["shop/close"]
+		message, connect, end := rows["echo/message"], rows["echo/connect"], rows["echo/close"]
 		if message.Count != want*calls || message.Success != want*calls || connect.Count > want || end.Count > want {
 			t.Errorf("round %d: %+v", round, rows)
 		}

@@ -17,7 +17,7 @@ func TestPicture(t *testing.T) {
 	f.chatter(12)
 	ada := browsertest.Open(t, 1280, 880)
 	f.logIn(ada, operateToken)
-	run(t, ada, until(`document.querySelectorAll(".tile .spark .line")[1].getAttribute("d").length > 120`))
+	run(t, ada, until(`document.querySelectorAll(".tile .spark .line")[1].getAttribute("d")?.length > 120`))
 	remember(t, f.keeper, time.Now().Add(4*time.Second)) // when the picture is made
 	run(t, ada, until(`document.querySelectorAll(".modules .spark .line[d^=M]").length > 8`))
 	shot(t, ada, "picture")

@@ -90,7 +90,7 @@ func eachState(t *testing.T, f *fixture, ctx context.Context, dark bool, look fu
 		steps step
 	}{
 		{"overview", chromedp.Steps(trends(8),
-			until(`document.querySelector(".tile .spark .line").getAttribute("d").length > 40`))},
+			until(`document.querySelector(".tile .spark .line").getAttribute("d")?.length > 40`))},
 		{"overview-6h", chromedp.Steps(goTo("#/?from=-6h"), trends(8))},
 		{"overview-24h", chromedp.Steps(goTo("#/?from=-24h"), trends(8))},
 		{"sorted", chromedp.Steps(goTo("#/?from=-1h"), trends(8),

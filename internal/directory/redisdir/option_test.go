@@ -17,7 +17,10 @@ func TestConfig(t *testing.T) {
 		{},
 		{URL: "redis://h", PasswordFile: "/there is/no such file"},
 		{URL: "rediss://h", CAFile: "/there is/no such file"},
-		{URL: "rediss://h", CAFile: "url_test.go"},
+		{URL: "rediss://h", CAFile: "option_test.go"},
+		{URL: "redis://h", CAFile: "option_test.go"},
+		{URL: "redis://:p@h", PasswordFile: "option_test.go"},
+		{URL: "redis+cluster://h", Prefix: "a{b}"},
 	} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%+v was taken", c)

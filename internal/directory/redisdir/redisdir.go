@@ -2,8 +2,10 @@ package redisdir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,13 +25,13 @@ type Config struct {
 	// With rediss instead of redis it is reached with TLS. The hosts of Sentinel are those of the
 	// Sentinels, NAME is what they call the primary. Of a Cluster some nodes suffice.
 	URL string
-	// PasswordFile has the password, instead of the URL. It is read again during an outage.
+	// PasswordFile has the password if the URL has none. It is read again during an outage.
 	PasswordFile string
-	// CAFile has the certificates, PEM, that sign those of the servers. Defaults to those of the
-	// system.
+	// CAFile has the certificates, PEM, that sign those of the servers. It needs a URL with TLS.
+	// Defaults to those of the system.
 	CAFile string
 	// Prefix begins each key and channel, with a colon after it. Gateways and workers that belong
-	// together have the same. Defaults to "sluice".
+	// together have the same. With a Cluster it has no braces. Defaults to "sluice".
 	Prefix string
 	// Timeout bounds each exchange with Redis. Most calls make one. Claim, Put and Release make two,
 	// List and the calls of Presence one for each 1,000 rows or sets. Defaults to 1 s.
@@ -74,7 +76,17 @@ func (c *Config) check() (redisurl.Target, error) {
 	if err != nil {
 		return redisurl.Target{}, fmt.Errorf("redisdir: Config.URL: %w", err)
 	}
-	if _, err := c.option(t); err != nil {
+	switch {
+	case c.CAFile != "" && !t.TLS:
+		err = errors.New("a file with certificates needs TLS: rediss://, rediss+sentinel:// or rediss+cluster://")
+	case c.PasswordFile != "" && t.Password != "":
+		err = errors.New("the password must be in the URL or in a file, not in both")
+	case t.Cluster && strings.ContainsAny(c.Prefix, "{}"):
+		err = errors.New("the prefix must not have braces, because all keys would be on one server of the Cluster")
+	default:
+		_, err = c.option(t)
+	}
+	if err != nil {
 		return redisurl.Target{}, fmt.Errorf("redisdir: %w", err)
 	}
 	return t, nil
