@@ -9,6 +9,7 @@ import (
 
 const (
 	maxHandOver    = 64 << 10  // most bytes passed to gnet at once, and so the most it holds
+	minHandOver    = 4 << 10   // the same, however small MaxOutput is
 	earlyFlush     = 1 << 20   // bytes of one conn from which a flush does not wait for the end of the turn
 	turnFlush      = 112 << 10 // the same, bytes of all conns; with the last callback's, some 128 KiB of a link
 	immediateFlush = 16 << 20  // bytes of all conns from which a flush does not wait for the end of the callback
@@ -186,7 +187,9 @@ func (c *Conn) markDirty() {
 }
 
 // flush passes to gnet as much as the kernel accepts. The rest stays in out and the backlog, where
-// it is limited and can be dropped. gnet holds at most maxHandOver bytes.
+// it is limited and can be dropped. gnet holds at most maxHandOver bytes, and half of MaxOutput:
+// otherwise a message that must not be dropped might not fit beside what cannot be dropped any
+// more.
 func (c *Conn) flush() {
 	if c.g == nil || c.ended {
 		return
@@ -203,7 +206,7 @@ func (c *Conn) flush() {
 			c.flushed()
 			return
 		}
-		p = p[:min(len(p), maxHandOver)]
+		p = p[:min(len(p), maxHandOver, max(c.options.MaxOutput/2, minHandOver))]
 		n := c.send(p)
 		if c.ended {
 			return
