@@ -143,7 +143,7 @@ func narrowGateways(t *testing.T, directories ...directory.Directory) (all []*ga
 // faultTime is how long faults are made.
 func faultTime(t *testing.T) time.Duration {
 	t.Helper()
-	return time.Duration(suite.Of(t, 4, 30, "seconds of faults")) * time.Second
+	return time.Duration(suite.Of(t, 4, 12, "seconds of faults")) * time.Second
 }
 
 // eventually waits until ok reports true.

@@ -38,7 +38,7 @@ func TestModel(t *testing.T) {
 					s.Do("flushall")
 				}
 			}}
-			for seed := range uint64(suite.Of(t, 5, 50, "random schedules")) {
+			for seed := range uint64(suite.Of(t, 5, 12, "random schedules")) {
 				t.Run("", func(t *testing.T) {
 					directorytest.Model(t, seed, s, realClock{}, 300*time.Millisecond, 200)
 				})

@@ -111,7 +111,7 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir, random := t.TempDir(), rand.New(rand.NewPCG(1, 2))
 	acknowledged := make(map[uint64]bool)
-	next, kills := uint64(1), suite.Of(t, 10, 60, "kills")
+	next, kills := uint64(1), suite.Of(t, 10, 25, "kills")
 	for round := 0; round <= kills; round++ {
 		c := startChild(t, dir)
 		var waiting []uint64
