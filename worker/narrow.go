@@ -94,10 +94,10 @@ func (n *narrowing) recipients(ctx context.Context, t *Target) (only []uint32, o
 			}
 		}
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if !known {
+		n.mu.Lock()
 		n.sender.WidenedUnknown++
+		n.mu.Unlock()
 	}
 	return only, only != nil
 }
