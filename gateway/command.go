@@ -22,7 +22,7 @@ func (l *loop) command(o origin, f *link.Frame) {
 		l.selectRows(o, f)
 	case atClient:
 		if f.Code != uint16(l.index) {
-			l.passOrPause(uint8(f.Code), o, f, o.serial)
+			l.passOrPause(uint8(f.Code), l.narrow.pass(o, f), f, o.serial)
 			return
 		}
 		l.clientCommand(o, f, l.session(f.Slot, f.Token))

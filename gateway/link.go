@@ -170,9 +170,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 		if err := k.loop.g.check(f); err != nil {
 			return err
 		}
-		if x := k.loop.narrow; x == nil || !x.join(k, f) {
-			k.loop.command(k.origin(), f)
-		}
+		k.plain(f)
 		return nil
 	}
 	if err := wellFormed(f); err != nil {

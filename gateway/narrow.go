@@ -130,7 +130,6 @@ func joined(f *link.Frame) (directory.Set, bool) {
 
 // tick is called once a second.
 func (x *narrowing) tick() {
-	x.interest.tick(x.loop.index)
 	x.takeNotices()
 	x.roundsOver(x.permits.Tick(x.now()))
 	for _, p := range x.loop.peers {

@@ -134,18 +134,32 @@ func (x *narrowing) unit(k *workerLink, f *link.Frame) (waits bool, sets []direc
 	return true, nil
 }
 
-// join parks a plain command that asks for a result, if it has to wait.
-func (x *narrowing) join(k *workerLink, f *link.Frame) (waits bool) {
+// join parks a plain command that asks for a result, if it has to wait. It reports false if the
+// command is to be applied now; then the caller releases the sets that it returns.
+func (x *narrowing) join(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
 	set, ok := joined(f)
 	if !ok || !f.Has(link.FlagResult) {
-		return false
+		return false, nil
 	}
-	if sets := []directory.Set{set}; x.holdAll(sets) > 0 {
-		x.parkFrame(0, nil, sets, k.serial, f)
-		return true
+	if sets = []directory.Set{set}; x.holdAll(sets) == 0 {
+		return false, sets
 	}
-	x.interest.release(set) // it stays visible until all loops have done what they were passed
-	return false
+	x.parkFrame(0, nil, sets, k.serial, f)
+	return true, nil
+}
+
+// pass adds a reference to the set that a command needs which goes to another loop; there it is
+// released when the command is done (noteJoin). A set that is visible stays so as long as it has a
+// reference: without one, the doubt may end meanwhile, or the set may leave the directory.
+func (x *narrowing) pass(o origin, f *link.Frame) origin {
+	if x == nil || o.kind != noteCommand {
+		return o
+	}
+	if set, ok := joined(f); ok {
+		x.interest.hold(set)
+		o.kind = noteJoin
+	}
+	return o
 }
 
 // opened parks a client that has connected with a uid that is not visible yet: units of it wait.
@@ -158,8 +172,9 @@ func (x *narrowing) opened(s *session) {
 	x.interest.release(set)
 }
 
-// arrived parks what another gateway has sent, if it has to wait. f is a RELAY.
-func (x *narrowing) arrived(k *inLink, f, inner *link.Frame) (waits bool) {
+// arrived parks what another gateway has sent, if it has to wait. f is a RELAY. It reports false if
+// the command is to be applied now; then the caller releases the sets that it returns.
+func (x *narrowing) arrived(k *inLink, f, inner *link.Frame) (waits bool, sets []directory.Set) {
 	set, ok := joined(inner)
 	if p := k.parked; p != nil {
 		if ok {
@@ -167,17 +182,16 @@ func (x *narrowing) arrived(k *inLink, f, inner *link.Frame) (waits bool) {
 			p.ahead = append(p.ahead, set)
 		}
 		x.add(p, k.serial, f)
-		return true
+		return true, nil
 	}
 	if !ok {
-		return false
+		return false, nil
 	}
-	if sets := []directory.Set{set}; x.holdAll(sets) > 0 {
-		k.parked = x.parkFrame(0, k, sets, k.serial, f)
-		return true
+	if sets = []directory.Set{set}; x.holdAll(sets) == 0 {
+		return false, sets
 	}
-	x.interest.release(set)
-	return false
+	k.parked = x.parkFrame(0, k, sets, k.serial, f)
+	return true, nil
 }
 
 // visible notes that a set is visible. If it is the last one that a stream waits for, what waits is

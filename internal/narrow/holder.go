@@ -123,8 +123,8 @@ func (h *Holder) Crowded() bool { return h.idle.Len() > maxLingering }
 // Len returns the number of sets.
 func (h *Holder) Len() int { return len(h.sets) }
 
-// Hold adds a reference to a set. It reports whether the set is visible: a member of it may be
-// acknowledged.
+// Hold adds a reference to a set. It reports whether the set is visible: as long as it has the
+// reference, a member of it may be acknowledged.
 func (h *Holder) Hold(now time.Duration, set directory.Set) (visible bool) {
 	k := h.sets[set]
 	if k == nil {
