@@ -46,6 +46,12 @@ var leaveText string
 //go:embed lua/locate.lua
 var locateText string
 
+//go:embed lua/post.lua
+var postText string
+
+//go:embed lua/fetch.lua
+var fetchText string
+
 var (
 	claim   = newScript(claimText)
 	renew   = newScript(renewText)
@@ -57,6 +63,8 @@ var (
 	enter   = newScript(enterText)
 	leave   = newScript(leaveText)
 	locate  = newScript(locateText)
+	post    = newScript(postText)
+	fetch   = newScript(fetchText)
 )
 
 func newScript(text string) script {
