@@ -65,8 +65,9 @@ type loop struct {
 	tick         engine.Timer
 	tokens       *rand.ChaCha8
 	fan          fanout
-	out          []byte // scratch: control replies of codecs
-	rows         []byte // scratch: replies; bound: an answer
+	out          []byte   // scratch: control replies of codecs
+	rows         []byte   // scratch: replies; bound: an answer
+	ids          []uint32 // scratch: gateways of a message to clients; bound: none, of one command
 	stats        LoopStats
 	access       accessLog
 	closes       [link.ReasonExpired + 1]uint64 // connections, by reason

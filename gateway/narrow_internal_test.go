@@ -83,6 +83,15 @@ func TestThreeOfAHundredGateways(t *testing.T) {
 	if s := l.snapshot(); s.SendsNarrowed != 2 || s.GatewaysSpared != 2*97 || s.SendsWidenedUnknown != 2 {
 		t.Errorf("%+v", s.NarrowStats)
 	}
+	l.narrow = nil
+	for f, want := range map[*link.Frame]uint64{
+		{Type: link.Publish, Code: link.TargetClients, Payload: clients}: 2, toGroup("g", 128): 100,
+	} {
+		before := l.stats.Relayed
+		if l.relayToAll(origin{}, f); l.stats.Relayed-before != want {
+			t.Errorf("without a directory: passed on to %d gateways, want %d", l.stats.Relayed-before, want)
+		}
+	}
 }
 
 func toAllClients() *link.Frame {
