@@ -85,30 +85,34 @@ func sender(t *testing.T, n *node, change func(*forward.Config)) (*forward.Sende
 	return s, log
 }
 
-// All reports that are given at once arrive once, with few requests.
+// Reports that are given while a request is under way arrive once, with the next request.
 func TestReportsGather(t *testing.T) {
 	t.Parallel()
-	hold := make(chan struct{})
+	begun, hold := make(chan struct{}), make(chan struct{})
 	n := &node{answer: func(request int, _ []string) int {
 		if request == 1 {
+			close(begun)
 			<-hold
 		}
 		return http.StatusNoContent
 	}}
 	s, _ := sender(t, n, func(c *forward.Config) { c.Token = func() (string, error) { return "secret", nil } })
 	var all sync.WaitGroup
-	for i := range 100 {
-		all.Go(func() {
-			if err := s.Take(t.Context(), fmt.Appendf(nil, "%02d", i)); err != nil {
-				t.Error(err)
-			}
-		})
+	take := func(i int) {
+		if err := s.Take(t.Context(), fmt.Appendf(nil, "%02d", i)); err != nil {
+			t.Error(err)
+		}
 	}
-	await(t, "reports that wait", func() bool { return s.Stats().Waiting >= 50 })
+	all.Go(func() { take(0) })
+	<-begun
+	for i := 1; i < 100; i++ {
+		all.Go(func() { take(i) })
+	}
+	await(t, "reports that wait", func() bool { return s.Stats().Waiting == 99 })
 	close(hold)
 	all.Wait()
 	slices.Sort(n.reports)
-	if len(n.reports) != 100 || len(slices.Compact(n.reports)) != 100 || n.requests > 51 {
+	if len(n.reports) != 100 || len(slices.Compact(n.reports)) != 100 || n.requests != 2 {
 		t.Errorf("%d reports with %d requests", len(n.reports), n.requests)
 	}
 	if st := s.Stats(); st.Sent != 100 || st.Failures != 0 || n.tokens[0] != "Bearer secret" {
@@ -148,9 +152,10 @@ func TestErrors(t *testing.T) {
 // being sent.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	hold := make(chan struct{})
+	begun, hold := make(chan struct{}), make(chan struct{})
 	n := &node{answer: func(request int, reports []string) int {
 		if request == 1 {
+			close(begun)
 			<-hold
 		}
 		if slices.Contains(reports, "bad") {
@@ -160,12 +165,15 @@ func TestRefused(t *testing.T) {
 	}}
 	s, log := sender(t, n, nil)
 	var all sync.WaitGroup
-	for _, report := range []string{"first", "a", "bad", "b", "c"} {
-		all.Go(func() {
-			if err := s.Take(t.Context(), []byte(report)); err != nil {
-				t.Errorf("%s: %v", report, err)
-			}
-		})
+	take := func(report string) {
+		if err := s.Take(t.Context(), []byte(report)); err != nil {
+			t.Errorf("%s: %v", report, err)
+		}
+	}
+	all.Go(func() { take("first") })
+	<-begun
+	for _, report := range []string{"a", "bad", "b", "c"} {
+		all.Go(func() { take(report) })
 	}
 	await(t, "reports that wait", func() bool { return s.Stats().Waiting == 4 })
 	close(hold)
