@@ -1,5 +1,5 @@
-// Package deploy_test checks what is in deploy/: units, manifests, the image, alerts, the dashboard
-// and releases.
+// Package deploy_test checks units, the image and releases. deploy/checks checks the rest of
+// deploy/.
 package deploy_test
 
 import (

@@ -49,7 +49,7 @@ func TestNumbers(t *testing.T) {
 func TestHostPort(t *testing.T) {
 	t.Parallel()
 	for addr, says := range map[string]string{
-		"127.0.0.1:2300": "", ":2300": "", "localhost:http": "", "[::1]:0": "",
+		"127.0.0.1:2300": "", ":2300": "", "localhost:http": "", "[::1]:0": "", "[10.0.0.5]:2300": "",
 		"":                     "host:port",
 		"host":                 "host:2300",
 		"2300":                 "127.0.0.1:2300",
