@@ -145,7 +145,7 @@ func TestDeflateBytesAreEqual(t *testing.T) {
 		return b[:n]
 	}
 	used := deflating(NewDeflate(), false, 1<<20)
-	for i := range 300 {
+	for i := range 100 {
 		payload := text(r.IntN(70_000))
 		b := used.Append([]byte("before"), payload, i%2 == 0)
 		fresh := deflating(NewDeflate(), false, 1<<20)

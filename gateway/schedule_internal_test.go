@@ -32,7 +32,7 @@ func TestSchedules(t *testing.T) {
 	t.Parallel()
 	schedules, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES"))
 	if err != nil {
-		schedules = suite.Of(t, 300, 2000, "schedules")
+		schedules = suite.OfModel(t, 300, 2000, "schedules")
 	}
 	var seen coverage
 	played := 0

@@ -70,11 +70,11 @@ func TestWorkersFail(t *testing.T) {
 	}
 	for _, test := range []workerFault{
 		{
-			"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 3 * time.Second, 100, (*shaken).kill, nil,
+			"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 10 * time.Second, 3 * time.Second, 40, (*shaken).kill, nil,
 			100, 0, 5 * time.Second,
 		},
 		{
-			"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 3 * time.Second, 20,
+			"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 8 * time.Second, 3 * time.Second, 8,
 			(*shaken).killSeldom, nil, 0, 0, 3 * time.Second,
 		},
 		{
@@ -126,7 +126,7 @@ func TestWorkersFail(t *testing.T) {
 			(*shaken).corrupt, &faultproxy.Faults{}, 0, 0, 0,
 		},
 		{
-			"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil,
+			"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 6 * time.Second, 6 * time.Second, 1, (*shaken).freeze, nil,
 			0, 0, frozen - 500*time.Millisecond,
 		},
 	} {

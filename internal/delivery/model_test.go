@@ -16,7 +16,7 @@ import (
 // that happen are exactly those of ARCHITECTURE.md.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	events := suite.Of(t, 400_000, 8_000_000, "events")
+	events := suite.OfModel(t, 400_000, 8_000_000, "events")
 	all := events > 1_000_000
 	seen := table{}
 	for seed := uint64(0); events > 0; seed++ {

@@ -32,7 +32,7 @@ func (c *handClock) Sleep(d time.Duration) {
 // Random schedules. A failure names its seed, which plays the same again.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(suite.Of(t, 2000, 6000, "random schedules")) {
+	for seed := range uint64(suite.OfModel(t, 2000, 6000, "random schedules")) {
 		clock := &handClock{now: time.Now()}
 		d, err := directory.NewMemory(directory.MemoryConfig{Now: clock.Now})
 		if err != nil {

@@ -20,7 +20,7 @@ import (
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	var seen cover
-	for seed := range uint64(suite.Of(t, 2000, 20000, "schedules")) {
+	for seed := range uint64(suite.Of(t, 2000, 6000, "schedules")) {
 		m := newModel(t, seed)
 		m.run()
 		seen.add(m)

@@ -511,7 +511,7 @@ func TestNoMemberIsMissed(t *testing.T) {
 	t.Parallel()
 	var sends, narrowed atomic.Uint64
 	t.Run("schedules", func(t *testing.T) {
-		for seed := range uint64(suite.Of(t, 60, 120, "schedules")) {
+		for seed := range uint64(suite.OfModel(t, 30, 120, "schedules")) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, seed, 2+int(seed%4))

@@ -28,6 +28,18 @@ func Of(tb testing.TB, few, whole int, what string) int {
 	return few
 }
 
+// OfModel is Of for a model, whose steps run one after the other. The race detector finds nothing
+// in one and makes it five times as slow, so with it only the few run. The gate runs all without
+// it.
+func OfModel(tb testing.TB, few, whole int, what string) int {
+	tb.Helper()
+	if raceDetector && Full() {
+		tb.Logf("SHORTENED: %d of %d %s; without -race all run", few, whole, what)
+		return few
+	}
+	return Of(tb, few, whole, what)
+}
+
 // Beside sets how many parallel tests of a package run at once for each processor, instead of one.
 // It is for packages whose tests mostly wait. TestMain calls it. A value given with -parallel is
 // kept.
