@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"regexp"
 	"testing"
 	"time"
 
@@ -36,25 +35,7 @@ func TestClockJumps(t *testing.T) {
 			f.kill()
 		}
 	}
-	if span := logged(t, f.Gateways[0]); span < 100*time.Minute {
+	if span := f.Gateways[0].LogSpan(); span < 100*time.Minute {
 		t.Errorf("the gateway's clock has jumped by %v at most: this showed nothing", span)
 	}
-}
-
-// logged is the time between the earliest and the latest time of day that a process has logged.
-func logged(t *testing.T, p *proctest.Process) time.Duration {
-	var earliest, latest time.Time
-	for _, m := range regexp.MustCompile(`time=(\S+)`).FindAllStringSubmatch(p.Log(), -1) {
-		at, err := time.Parse(time.RFC3339, m[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if earliest.IsZero() || at.Before(earliest) {
-			earliest = at
-		}
-		if at.After(latest) {
-			latest = at
-		}
-	}
-	return latest.Sub(earliest)
 }

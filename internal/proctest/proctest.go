@@ -71,6 +71,25 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// LogSpan returns the time between the earliest and the latest time of day in the log.
+func (p *Process) LogSpan() time.Duration {
+	p.tb.Helper()
+	var earliest, latest time.Time
+	for _, m := range regexp.MustCompile(`time=(\S+)`).FindAllStringSubmatch(p.Log(), -1) {
+		at, err := time.Parse(time.RFC3339, m[1])
+		if err != nil {
+			p.tb.Fatal(err)
+		}
+		if earliest.IsZero() || at.Before(earliest) {
+			earliest = at
+		}
+		if at.After(latest) {
+			latest = at
+		}
+	}
+	return latest.Sub(earliest)
+}
+
 // AwaitLog waits until the process has logged text at least the given number of times.
 func (p *Process) AwaitLog(text string, times int) {
 	p.tb.Helper()

@@ -35,6 +35,8 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"internal/directory/redisdir/redisdir.go": {"UnixMicro"},              // numbers grow from one client to the next
 		"internal/link/question.go":               {"UnixMilli", "UnixMilli"}, // when an identity expires
 
+		"internal/proctest/proctest.go": {"Parse"}, // times in a log
+
 		"internal/stats/alert/webhook.go": {"UTC"},       // a part of a name
 		"internal/stats/keep/commit.go":   {"UnixMilli"}, // what is kept outlives a process
 
