@@ -200,7 +200,8 @@ func (test *workerFault) load(t *testing.T, f *shaken, o bench.Options, times in
 		strings.Join(r.Verdict.Reasons, "; "))
 	fleet.ExpectClean(t, r)
 	// A message counts from when it was due. For how late it was sent the generator is to blame.
-	if longest := time.Duration(r.Latency.Max-r.Lateness.Max) * time.Microsecond; test.longest > 0 && longest > test.longest {
+	longest := time.Duration(r.Latency.Max-r.Lateness.Max) * time.Microsecond
+	if test.longest > 0 && longest > test.longest {
 		t.Errorf("a client has waited for %v", longest)
 	}
 	if test.rooms == 0 {

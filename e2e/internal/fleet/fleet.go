@@ -107,7 +107,9 @@ func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 
 // LoadUntil is like Load. It closes begun when the clients have begun to send. Once enough is
 // closed, the window ends within a second, if it has begun. All that was sent is audited even so.
-func LoadUntil(tb testing.TB, o bench.Options, enough <-chan struct{}) (begun <-chan struct{}, done <-chan *bench.Report) {
+func LoadUntil(
+	tb testing.TB, o bench.Options, enough <-chan struct{},
+) (begun <-chan struct{}, done <-chan *bench.Report) {
 	sends, reports := make(chan struct{}), make(chan *bench.Report, 1)
 	ctx, stop := context.WithCancel(tb.Context())
 	go func() {
