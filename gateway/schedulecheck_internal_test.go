@@ -183,9 +183,10 @@ func (w *world) checkSession(s *session) {
 // unrest describes what is still in progress.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
-		if b := &l.book; b.QueuedBytes()+b.Departed()+b.WaitingClients() > 0 {
+		b := &l.book
+		if waiting, suspect := b.WaitingClients(); b.QueuedBytes()+b.Departed()+waiting+suspect > 0 {
 			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial", l.index,
-				b.QueuedBytes(), b.Departed(), b.WaitingClients())
+				b.QueuedBytes(), b.Departed(), waiting+suspect)
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 ||

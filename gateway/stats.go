@@ -14,6 +14,9 @@ type LoopStats struct {
 	Clients int
 	// Pending are the clients that no worker has admitted yet. Clients includes them.
 	Pending int
+	// Suspects are clients whose oldest event was unacknowledged on two links that ended. It is
+	// tried alone: see Config.MaxDeliveries.
+	Suspects int
 	// Workers are the workers that take new clients.
 	Workers int
 	// WorkersDraining are the workers that drain and still have a link.
@@ -313,6 +316,7 @@ func (l *loop) snapshot() *snapshot {
 		*s.workers(k.delivery.IsDraining())++
 	}
 	s.Pending = l.book.PendingClients()
+	_, s.Suspects = l.book.WaitingClients()
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
 	s.QueuedBytes = l.book.QueuedBytes()

@@ -133,4 +133,7 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 }
 
 // waitingClients is how many clients have events for a worker while there is none.
-func (l *loop) waitingClients() int { return l.book.WaitingClients() }
+func (l *loop) waitingClients() int {
+	waiting, _ := l.book.WaitingClients()
+	return waiting
+}

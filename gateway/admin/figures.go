@@ -28,6 +28,7 @@ func (f *figure) in(of reflect.Value) reflect.Value {
 var loopFigures = []figure{
 	{"Clients", "sluice_clients", "Clients that are connected."},
 	{"Pending", "sluice_clients_pending", "Connected clients that no worker has admitted yet."},
+	{"Suspects", "sluice_clients_suspect", "Clients whose event may end workers, and is tried alone."},
 	{"Closing", "sluice_connections_closing",
 		"Closed clients that have not taken their last bytes or not answered the close."},
 	{"Accepted", "sluice_connections_accepted_total", "Connections, whether they became clients or not."},

@@ -98,16 +98,20 @@ func (b *Book) PendingClients() int { return b.pending }
 // Departed returns the number of clients that have gone, which no worker has acknowledged.
 func (b *Book) Departed() int { return b.departed }
 
-// WaitingClients returns how many clients have events for a worker while there is none.
-func (b *Book) WaitingClients() (n int) {
-	for _, list := range [][]*Client{b.waiting, b.trials.next} {
-		for _, c := range list {
-			if c.state == Waiting || c.state == Suspect {
-				n++
-			}
-		}
+// WaitingClients returns how many clients have events for a worker while there is none or until a
+// trial, and how many are suspect.
+func (b *Book) WaitingClients() (waiting, suspect int) {
+	for _, c := range b.waiting {
+		waiting += boolInt(c.state == Waiting)
 	}
-	return n
+	for _, c := range b.trials.next {
+		suspect += boolInt(c.state == Suspect)
+	}
+	waiting += suspect
+	if b.trials.now != nil {
+		suspect++
+	}
+	return waiting, suspect
 }
 
 // Open is the event that a client has connected. It is assigned to a worker if there is one.

@@ -330,7 +330,8 @@ func (w *world) finish() {
 			break
 		}
 		if round > 200 {
-			w.Fatalf("it does not come to rest: %d bytes, %d waiting", w.book.queued, w.book.WaitingClients())
+			waiting, suspect := w.book.WaitingClients()
+			w.Fatalf("it does not come to rest: %d bytes, %d waiting, %d suspect", w.book.queued, waiting, suspect)
 		}
 	}
 	done := w.counted.handled + w.counted.dead + int(w.book.MessagesRejected)

@@ -9,10 +9,11 @@ import (
 	"testing"
 )
 
-// BuildWithJumpingClock is like Build, with a wall clock that jumps every 1.5 s: to an hour ahead,
-// to an hour behind, and back. The monotonic clock is not changed. The program is built with a
-// modified time package, because the system's clock cannot be set for one process.
-func BuildWithJumpingClock(tb testing.TB) string {
+// BuildWithJumpingClock is like BuildTest, with a wall clock that jumps every 1.5 s: to an hour
+// ahead, to an hour behind, and back. The monotonic clock is not changed. The program is built with
+// a modified time package, because the system's clock cannot be set for one process. Everything
+// that it imports is built again for that.
+func BuildWithJumpingClock(tb testing.TB, dir string) string {
 	tb.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -40,5 +41,5 @@ func BuildWithJumpingClock(tb testing.TB) string {
 			tb.Fatal(err)
 		}
 	}
-	return buildHere(tb, "github.com/seed-7410fe32/sluice", "-overlay", overlay)
+	return buildHere(tb, "./"+dir, "-overlay", overlay)
 }

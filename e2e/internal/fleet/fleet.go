@@ -3,7 +3,13 @@
 package fleet
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/bench"
@@ -33,7 +39,7 @@ func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
 	}
 	for range gateways {
 		g := proctest.Start(tb, nil, f.Bin,
-			append([]string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
+			append([]string{"gateway", "--inner", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
 		f.Gateways = append(f.Gateways, g)
 		f.Inner, f.Targets = append(f.Inner, g.Addrs["inner"]), append(f.Targets, g.Addrs[string(codec)])
 	}
@@ -47,6 +53,30 @@ func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
 func (f *Fleet) Worker() *proctest.Process {
 	f.TB.Helper()
 	return proctest.Start(f.TB, nil, f.Bin, "bench", "serve", "--worker", "--gateway", strings.Join(f.Inner, ","))
+}
+
+var suspects = regexp.MustCompile(`(?m)^sluice_clients_suspect\{.*\} (\d+)$`)
+
+// Suspects returns how many clients have an event that is tried alone, at all gateways.
+func (f *Fleet) Suspects() (n int) {
+	f.TB.Helper()
+	for _, g := range f.Gateways {
+		r, err := http.Get("http://" + g.Addrs["admin"] + "/metrics")
+		if err != nil {
+			f.TB.Fatal(err)
+		}
+		b, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		figures := suspects.FindAllSubmatch(b, -1)
+		if err != nil || len(figures) == 0 {
+			f.TB.Fatalf("no figures, %v: %s", err, b)
+		}
+		for _, m := range figures {
+			of, _ := strconv.Atoi(string(m[1]))
+			n += of
+		}
+	}
+	return n
 }
 
 // ListenToAll returns the flags of a gateway that speaks all wire formats.
@@ -71,17 +101,40 @@ func Addressed(gateways ...*proctest.Process) []bench.WireFormat {
 // Load runs a load beside the test. The channel returns its report and is closed. If the load
 // could not be run it returns none, and the test fails.
 func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
-	done := make(chan *bench.Report, 1)
+	_, done := LoadUntil(tb, o, nil)
+	return done
+}
+
+// LoadUntil is like Load. It closes begun when the clients have begun to send. Once enough is
+// closed, the window ends within a second, if it has begun. All that was sent is audited even so.
+func LoadUntil(
+	tb testing.TB, o bench.Options, enough <-chan struct{},
+) (begun <-chan struct{}, done <-chan *bench.Report) {
+	sends, reports := make(chan struct{}), make(chan *bench.Report, 1)
+	ctx, stop := context.WithCancel(tb.Context())
 	go func() {
-		defer close(done)
-		r, err := bench.Run(tb.Context(), o, func(bench.Interval) {})
-		if err != nil {
+		defer close(reports)
+		defer stop()
+		begin := sync.OnceFunc(func() { close(sends) })
+		ended := false
+		r, err := bench.Run(ctx, o, func(i bench.Interval) {
+			begin()
+			select {
+			case <-enough:
+				if i.At > 0 {
+					ended = true
+					stop()
+				}
+			default:
+			}
+		})
+		if err != nil && (r == nil || !ended || tb.Context().Err() != nil) {
 			tb.Error(err)
 			return
 		}
-		done <- r
+		reports <- r
 	}()
-	return done
+	return sends, reports
 }
 
 // ExpectClean fails the test unless each message has come back once, in order and unchanged, and
