@@ -58,10 +58,10 @@ type loop struct {
 	upgrades     upgrades
 	questions    questions
 	known        knownClients // those with an identity that may change; bound: lists of clients
-	invocations  invocations
-	reports      reports
-	seconds      uint32 // ticks, from 1
-	uptime       uint32 // seconds since the gateway's start, set at each tick
+	invocations  programCalls // of OnInvoke
+	reports      programCalls // of OnStats
+	seconds      uint32       // ticks, from 1
+	uptime       uint32       // seconds since the gateway's start, set at each tick
 	tick         engine.Timer
 	tokens       *rand.ChaCha8
 	fan          fanout
@@ -106,6 +106,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
 	l.fan.init(l)
+	l.invocations, l.reports = newInvocations(l), newReports(l)
 	l.tick.Target = l
 	l.trialPause.Target = (*trialPause)(l)
 	l.resendTimer.Target = (*claimResender)(l)
