@@ -183,9 +183,10 @@ func (w *world) checkSession(s *session) {
 // unrest describes what is still in progress.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
-		if b := &l.book; b.QueuedBytes()+b.Departed()+b.WaitingClients() > 0 {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial", l.index,
-				b.QueuedBytes(), b.Departed(), b.WaitingClients())
+		b := &l.book
+		if _, parked := b.Unattached(); b.QueuedBytes()+b.Departed()+b.WaitingClients()+parked > 0 {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial, %d are parked",
+				l.index, b.QueuedBytes(), b.Departed(), b.WaitingClients(), parked)
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 ||
@@ -296,7 +297,7 @@ type coverage struct {
 	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended, Moves uint64
 	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered                  uint64
 	ReadPauses, QueueFull, Relayed, WorkersBehind                                                  uint64
-	Connects, Messages, Closes                                                                     uint64 // dead letters
+	Connects, Adoptions, Messages, Closes                                                          uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {
@@ -306,7 +307,8 @@ func (c *coverage) add(w *world) {
 	o.DeadLettered, o.DetachesUndelivered, o.ReadPauses = s.DeadLettered, s.DetachesUndelivered, s.ReadPauses
 	o.QueueFull, o.Relayed, o.WorkersBehind = s.QueueFull, s.Relayed, s.WorkersBehind
 	letters := func(kind string) uint64 { return uint64(w.deadLetters[kind]) }
-	o.Connects, o.Messages, o.Closes = letters("connect"), letters("message"), letters("close")
+	o.Connects, o.Adoptions = letters("connect"), letters("adopt")
+	o.Messages, o.Closes = letters("message"), letters("close")
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {
 		to.Field(i).SetUint(to.Field(i).Uint() + from.Field(i).Uint())
