@@ -335,7 +335,7 @@ func (l *loop) snapshot() *snapshot {
 	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
 	if l.narrow != nil {
-		s.NarrowStats = l.narrow.stats(l.stats.UnitsParked)
+		s.NarrowStats = l.narrow.stats()
 	}
 	return s
 }

@@ -16,7 +16,10 @@ var narrowFigures = []figure{
 	{"SetsForgotten", "sluice_sets_forgotten_total", "Groups and uids that were forgotten to make room for others."},
 	{"SetsKnown", "sluice_sets_known", "Groups and uids of which the event loop knows the holders."},
 	{"UnitsParked", "sluice_units_parked_total",
-		"Times that the effects of a client's calls waited until a join was visible to all gateways."},
+		"Times that the effects of a client's calls waited until a join was visible to all gateways, " +
+			"or until the holders of a group or uid were known."},
+	{"LookupTimeouts", "sluice_lookup_timeouts_total",
+		"Times that they did not wait any longer for the holders, because the directory is slow."},
 	{"ParkedBytes", "sluice_parked_bytes", "Size of the effects that wait for that."},
 }
 
