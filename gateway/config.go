@@ -19,7 +19,7 @@ import (
 )
 
 // Config configures a Gateway. Only Listeners is required. A number of 0 means the default. A
-// negative number is refused, except for DrainDelay and MaxTakeoverBytes.
+// negative number is refused, except for AdoptRate, DrainDelay and MaxTakeoverBytes.
 //
 // Bounds "for each loop" hold for each event loop by itself. A gateway with 4 loops uses at most
 // four times as much.
@@ -103,9 +103,9 @@ type Config struct {
 	// 3 and 255. Then the message is a dead letter: it is given up, and its client is notified. A
 	// link that its own worker has replaced does not count. From the third on, a link that breaks
 	// does not count either if the same worker process then opens another link, ten times
-	// MaxDeliveries in all. A client whose Connect event is a dead letter is closed. Older
-	// unacknowledged events of the client are tried first, so the first message of a new client may
-	// use up to three links more. Defaults to 5.
+	// MaxDeliveries in all. A client whose connecting, or adoption by another worker, is a dead
+	// letter is closed. Older unacknowledged events of the client are tried first, so the first
+	// message of a new client may use up to three links more. Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
 	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.
@@ -127,6 +127,12 @@ type Config struct {
 	// client is where Pick sends it. A client moves when its worker has handled all its messages, so
 	// none is lost, repeated or overtaken. Defaults to 0: clients stay with their workers.
 	Rebalance int
+	// AdoptRate is how many silent clients a second this gateway gives to other workers, all loops
+	// together, after their worker has ended or drains. Those workers adopt them
+	// (worker.Handler.Adopt). A client that sends a message or disconnects does not wait. Of the
+	// others LoopStats.AdoptionsWaiting counts those that wait. Defaults to 10,000. Negative: a client
+	// is given to a worker when it sends a message or disconnects.
+	AdoptRate int
 	// OnInvoke answers worker.Worker.Invoke: with it the workers share state that is kept in the
 	// gateway's process. The payload is OnInvoke's own, of at most 1 MiB. The answer is sent as it
 	// is, at most 1 MiB. The worker gets the text of an error; it is logged and counted
@@ -179,7 +185,7 @@ type LinkTLS struct {
 const maxLoops = 255
 
 // offBelowZero are the fields of a Config that may be negative.
-var offBelowZero = []string{"DrainDelay", "MaxTakeoverBytes"}
+var offBelowZero = []string{"AdoptRate", "DrainDelay", "MaxTakeoverBytes"}
 
 func (c *Config) setDefaults() error {
 	if c.ID == 0 {
@@ -203,6 +209,7 @@ func (c *Config) setDefaults() error {
 	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
 	c.AccessLogSample = cmp.Or(c.AccessLogSample, 1)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
+	c.AdoptRate = cmp.Or(c.AdoptRate, defaultAdoptRate)
 	c.DrainDelay = max(c.DrainDelay, 0)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	if c.Router == nil {

@@ -54,6 +54,7 @@ func TestConfigFields(t *testing.T) {
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
 		"Rebalance":    {},
+		"AdoptRate":    {Default: 10_000, Off: true},
 		"OnInvoke":     {},
 		"Directory":    {},
 		"OnStats":      {},

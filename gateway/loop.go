@@ -76,6 +76,7 @@ type loop struct {
 	closedBelow  int                            // closeSome has handled the lower slots
 	draining     bool                           // the gateway closes down: no new clients
 	rebalance    rebalance
+	adopts       adoptPace
 	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
 	predecessor  predecessor // the gateway that still drains; zero: none
 	narrow       *narrowing  // static; nil: no directory
@@ -109,6 +110,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.invocations, l.reports = newInvocations(l), newReports(l)
 	l.tick.Target = l
 	l.trialPause.Target = (*trialPause)(l)
+	l.adopts.loop, l.adopts.timer.Target = l, &l.adopts
 	l.resendTimer.Target = (*claimResender)(l)
 	if g.interest != nil {
 		l.narrow = newNarrowing(l, g.interest)

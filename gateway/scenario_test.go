@@ -22,7 +22,8 @@ import (
 //
 //	gateway [OPTION=VALUE...]                  first, if the defaults do not fit; the options are
 //	                                           loops, queuetimeout, maxunrouted, maxunacked,
-//	                                           maxdeliveries, draintimeout, router (round) and
+//	                                           maxdeliveries, draintimeout, router (round),
+//	                                           adoptrate (default: silent clients stay parked) and
 //	                                           identity (UID,KEY=VALUE)
 //	gateway drains                             it drains
 //	worker NAME [window=N] [drains] [id=NAME]  opens a link to each loop; with drains it gets no
@@ -117,7 +118,7 @@ func (s *scenario) play() {
 }
 
 func (s *scenario) gateway(args []string) {
-	cfg := gateway.Config{QueueTimeout: time.Minute}
+	cfg := gateway.Config{QueueTimeout: time.Minute, AdoptRate: -1}
 	for _, l := range []string{"text", "jsonl", "frame", "ws"} {
 		cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: l + "://127.0.0.1:0"})
 	}
@@ -135,6 +136,8 @@ func (s *scenario) gateway(args []string) {
 			cfg.MaxUnroutedBytes = n
 		case "maxunacked":
 			cfg.MaxUnacked = n
+		case "adoptrate":
+			cfg.AdoptRate = n
 		case "maxdeliveries":
 			cfg.MaxDeliveries = n
 		case "router":

@@ -184,9 +184,10 @@ func (w *world) checkSession(s *session) {
 func (w *world) unrest() string {
 	for _, l := range w.all() {
 		b := &l.book
-		if waiting, suspect := b.WaitingClients(); b.QueuedBytes()+b.Departed()+waiting+suspect > 0 {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial", l.index,
-				b.QueuedBytes(), b.Departed(), waiting+suspect)
+		waiting, suspect := b.WaitingClients()
+		if _, parked := b.Unattached(); b.QueuedBytes()+b.Departed()+waiting+suspect+parked > 0 {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker or their trial, %d are parked",
+				l.index, b.QueuedBytes(), b.Departed(), waiting+suspect, parked)
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.delivery.InFlight() > 0 || s.delivery.IsSuspect() || s.phase != phaseOpen || s.pauses != 0 ||
@@ -297,7 +298,7 @@ type coverage struct {
 	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended, Moves uint64
 	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered                  uint64
 	ReadPauses, QueueFull, Relayed, WorkersBehind                                                  uint64
-	Connects, Messages, Closes                                                                     uint64 // dead letters
+	Connects, Adoptions, Messages, Closes                                                          uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {
@@ -307,7 +308,8 @@ func (c *coverage) add(w *world) {
 	o.DeadLettered, o.DetachesUndelivered, o.ReadPauses = s.DeadLettered, s.DetachesUndelivered, s.ReadPauses
 	o.QueueFull, o.Relayed, o.WorkersBehind = s.QueueFull, s.Relayed, s.WorkersBehind
 	letters := func(kind string) uint64 { return uint64(w.deadLetters[kind]) }
-	o.Connects, o.Messages, o.Closes = letters("connect"), letters("message"), letters("close")
+	o.Connects, o.Adoptions = letters("connect"), letters("adopt")
+	o.Messages, o.Closes = letters("message"), letters("close")
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {
 		to.Field(i).SetUint(to.Field(i).Uint() + from.Field(i).Uint())

@@ -60,6 +60,9 @@ func (w *world) addClient() {
 	if w.bold && w.rng.IntN(20) == 0 {
 		c.deadly[gone] = true
 	}
+	if w.bold && w.rng.IntN(30) == 0 {
+		c.deadly[adopted] = true
+	}
 	c.unwelcome = w.bold && w.rng.IntN(20) == 0
 	w.clients = append(w.clients, c)
 	g := w.gates[c.gate]
@@ -187,8 +190,8 @@ func (c *simClient) isRefused(payload []byte) {
 	c.refused += r.Count
 }
 
-// isKeptOut reports whether the client's gateway refuses it.
-func (c *simClient) isKeptOut() bool { return c.session.delivery.Entry() == delivery.Rejected }
+// isKeptOut reports whether the client's gateway refuses it, or cannot give it to a worker.
+func (c *simClient) isKeptOut() bool { return c.session.delivery.Entry() >= delivery.Rejected }
 
 func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }

@@ -67,13 +67,14 @@ type event struct {
 	of     *holding
 	n      int  // the message, or connect or gone
 	moved  bool // the client has gone to another worker
-	seen   bool // no handler is called: the client moved here
+	seen   bool // the worker adopts the client
 }
 
 // Events other than messages.
 const (
 	connect = -1
 	gone    = -2
+	adopted = -3
 )
 
 const window = 1500
@@ -329,6 +330,11 @@ func (l *simLink) begin(e event) bool {
 	if l.unit.of != e.of {
 		l.seal()
 		l.unit.of = e.of
+	}
+	if e.seen && e.of.client.kills(adopted) {
+		w.seen.FatalEvents++
+		l.worker.die()
+		return false
 	}
 	if e.moved || e.seen {
 		return true

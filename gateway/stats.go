@@ -61,11 +61,14 @@ type LoopStats struct {
 	// ClientsMoved is how often a client went to another worker although its own was connected:
 	// because that drained, or by Config.Rebalance.
 	ClientsMoved uint64
+	// AdoptionsWaiting are admitted clients that no worker has, and that are given to one at the pace
+	// of Config.AdoptRate, or when they send a message or disconnect.
+	AdoptionsWaiting int
 	// UnackedAtLinkLoss are frames that were not acknowledged when their link ended.
 	UnackedAtLinkLoss uint64
 	// Redelivered are the messages among UnackedAtLinkLoss.
 	Redelivered uint64
-	// DeadLettered are messages, and connect and close events of clients, that were given up
+	// DeadLettered are messages, and connects, adoptions and closes of clients, that were given up
 	// because each worker that got one ended.
 	DeadLettered uint64
 	// Relayed are commands passed on to other gateways.
@@ -315,7 +318,7 @@ func (l *loop) snapshot() *snapshot {
 		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.delivery.IsDraining()})
 		*s.workers(k.delivery.IsDraining())++
 	}
-	s.Pending = l.book.PendingClients()
+	s.Pending, s.AdoptionsWaiting = l.book.Unattached()
 	_, s.Suspects = l.book.WaitingClients()
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns

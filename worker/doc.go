@@ -35,6 +35,7 @@
 //
 // Exactly one of Connect and Adopt is called for a client before its first message: Connect if the
 // client has just connected, Adopt if this worker takes over a client that was admitted before.
+// Clients that send nothing are taken over too.
 // Nothing that the former worker had in memory comes along.
 //
 // Connect admits a client by returning nil. Before that, the client receives no message to

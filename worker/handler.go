@@ -42,11 +42,15 @@ type Handler struct {
 	// Connect means that no worker has admitted the client yet.
 	Connect func(ctx context.Context, c Call) error
 	// Adopt is called when this worker takes over a client that was admitted before, for example
-	// because the worker that had it has ended. It is called before the client's next message, and
-	// before Close if the client has gone meanwhile. A silent client may come with its next message.
-	// Uid, attributes and groups are as they were; timers and everything in the memory of the former
-	// worker are gone. Adopt may do what Connect may do. When it fails, the client stays and its
-	// messages are delivered. Refuse closes it.
+	// because the worker that had it has ended. It is called for every such client, before the
+	// client's next message, and before Close if the client has gone meanwhile. Silent clients come
+	// soon too, at the pace of the gateway (gateway.Config.AdoptRate). Uid, attributes and groups are
+	// as they were; timers and everything in the memory of the former worker are gone. Adopt may do
+	// what Connect may do. When it fails, the client stays and its messages are delivered. Refuse
+	// closes it.
+	//
+	// If a worker ends before it has acknowledged that it has adopted a client, the next one adopts
+	// it. A client with which each worker ends is closed, as one that connects.
 	Adopt func(ctx context.Context, c Call, t Takeover) error
 	// Message is called for each message of a client. m.Data is valid until Message returns.
 	Message func(ctx context.Context, c Call, m Message) error

@@ -14,7 +14,8 @@ type Takeover struct {
 type Cause uint8
 
 // Causes of takeovers. After CauseLinkLost the client comes back to the worker that had it, whose
-// memory is still there. After the others it comes from another worker.
+// memory is still there. After the others it comes from another worker; Adopt may have been called
+// for it before, if the link was lost before that was acknowledged.
 const (
 	CauseDied     = Cause(link.CauseDied)     // the former worker has ended or cannot be reached
 	CauseDrained  = Cause(link.CauseDrained)  // the former worker drains

@@ -47,6 +47,9 @@ var loopFigures = []figure{
 	{"ClientsMoved", "sluice_clients_moved_total",
 		"Clients that went to another worker because theirs drained, or by --rebalance."},
 
+	{"AdoptionsWaiting", "sluice_adoptions_waiting",
+		"Silent clients that no worker has, and that workers adopt at the pace of --adopt-rate."},
+
 	{"QueuedBytes", "sluice_queue_bytes", "Size of the messages that wait for a worker or its credit."},
 	{"QueuedTotal", "sluice_messages_queued_total", "Messages that had to wait for a worker or its credit."},
 	{"QueueFull", "sluice_queue_full_total", "Times that the queues of the event loop reached their limit."},

@@ -148,6 +148,9 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"round-robin, random (by weight), path (same first path segment, same worker)")
 	f.IntVar(&g.Rebalance, "rebalance", 0,
 		"`clients` a second that move to other workers after a worker has connected; 0: none move")
+	f.IntVar(&g.AdoptRate, "adopt-rate", 0,
+		"silent `clients` a second that other workers adopt when theirs ends or drains; 0: 10,000; "+
+			"negative: they wait for their next message")
 	f.DurationVar(&g.DrainDelay, "drain-delay", 0,
 		"`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: "+
 			"none")
@@ -217,6 +220,7 @@ func flagOf(field string) string {
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
 		"Rebalance":        "rebalance",
+		"AdoptRate":        "adopt-rate",
 		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}

@@ -15,7 +15,8 @@ import (
 
 // offBelowZero are the flags of a limit that a negative number turns off.
 var offBelowZero = []string{
-	"admin-publish-rate", "byte-rate", "connect-rate", "drain-delay", "first-message-timeout", "heartbeat", "idle-timeout",
+	"admin-publish-rate", "adopt-rate", "byte-rate", "connect-rate", "drain-delay", "first-message-timeout", "heartbeat",
+	"idle-timeout",
 	"jwt-leeway", "max-conns", "max-per-ip", "max-takeover-bytes", "message-rate", "message-timeout", "tls-handshake-rate",
 	"write-timeout",
 }

@@ -67,7 +67,7 @@ var topics = []topic{
 	{"Tokens of clients", "jwt-key-file jwt-secret-file jwt-jwks-file jwt-optional jwt-from jwt-algorithm jwt-issuer " +
 		"jwt-audience jwt-leeway jwt-uid-claim jwt-attribute"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
-	{"Workers", "worker workers gateway inner advertise key-file router rebalance name weight window " +
+	{"Workers", "worker workers gateway inner advertise key-file router rebalance adopt-rate name weight window " +
 		"broadcast-prefix"},
 	{"Directory", "engine engine-prefix engine-password-file engine-ca"},
 	{"Operators", "admin admin-token-file admin-publish-rate admin-tls-cert admin-tls-key"},

@@ -41,6 +41,8 @@ type Host interface {
 	TakesClients(k *Link, on bool)
 	// PauseTrials calls TrialsPaused after a random pause.
 	PauseTrials()
+	// PaceAdoptions calls Adopt after a while.
+	PaceAdoptions()
 }
 
 // Attachment is what an ATTACH says about the delivery state of a client.
@@ -73,14 +75,15 @@ type Counters struct {
 type Book struct {
 	Limits
 	Counters
-	host     Host
-	waiting  []*Client // clients that wait for a worker, oldest first; bound: lists of clients
-	trials   trials
-	queues   queues
-	queued   int  // bytes of the messages in the clients' queues
-	full     bool // the queues are over their limit
-	pending  int  // clients that no worker has admitted yet
-	departed int  // clients that have gone, which no worker has acknowledged
+	host      Host
+	waiting   []*Client // clients that wait for a worker, oldest first; bound: lists of clients
+	trials    trials
+	adoptions adoptions
+	queues    queues
+	queued    int  // bytes of the messages in the clients' queues
+	full      bool // the queues are over their limit
+	pending   int  // clients that no worker has admitted yet
+	departed  int  // clients that have gone, which no worker has acknowledged
 }
 
 // Init prepares an empty Book.
@@ -92,8 +95,9 @@ func (b *Book) QueuedBytes() int { return b.queued }
 // IsFull reports whether the queues are over their limit, until half of it is free.
 func (b *Book) IsFull() bool { return b.full || b.queued > b.MaxQueue }
 
-// PendingClients returns the number of clients that no worker has admitted yet.
-func (b *Book) PendingClients() int { return b.pending }
+// Unattached returns how many clients no worker has admitted yet, and how many of the others are
+// parked: no worker has them, and they wait for their turn to be adopted.
+func (b *Book) Unattached() (pending, parked int) { return b.pending, b.adoptions.due }
 
 // Departed returns the number of clients that have gone, which no worker has acknowledged.
 func (b *Book) Departed() int { return b.departed }
@@ -187,11 +191,10 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 		return
 	}
 	messages := n - c.handled
-	oldest := messages > 0 || c.Entry() != Admitted // not the ATTACH to a second worker alone
+	// The ATTACH to a second worker is the oldest event only of a client that has no other.
+	oldest := messages > 0 || c.Entry() == Pending || c.IsHandled() && c.flags&gone == 0
 	if c.flags&attachOut != 0 {
-		c.flags &^= attachOut
-		b.remove(c, 1, false)
-		b.admitted(c)
+		b.attached(c)
 	}
 	if messages > 0 {
 		b.remove(c, messages, true)
@@ -200,7 +203,7 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 	}
 	tries := c.tries
 	if tries > 0 && oldest {
-		b.endTrial(c)
+		b.trials.end(c)
 	}
 	switch {
 	case c.state == Moving:
@@ -213,8 +216,12 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 	}
 }
 
-// admitted notes that a worker has acknowledged the client.
-func (b *Book) admitted(c *Client) {
+// attached notes that the client's ATTACH is not in flight any more, and so that the client is
+// admitted unless it was refused.
+func (b *Book) attached(c *Client) {
+	c.flags &^= attachOut
+	c.link.attaching--
+	b.remove(c, 1, false)
 	if c.Entry() != Pending {
 		return // a second worker, or the client was refused
 	}
@@ -226,7 +233,11 @@ func (b *Book) admitted(c *Client) {
 
 // Reject is the event that the worker refuses the client. The caller closes it.
 func (b *Book) Reject(c *Client) {
+	if c.Entry() == Abandoned {
+		return
+	}
 	b.Drop(c)
+	b.adoptions.leave(c)
 	if c.Entry() == Pending && c.flags&gone == 0 {
 		b.pending--
 	}
@@ -250,6 +261,11 @@ func (b *Book) Close(c *Client) {
 	}
 	if c.queue.held() == 0 && c.Entry() == Pending && !c.state.hasLink() && c.tries == 0 {
 		b.forget(c) // no worker knows the client
+		return
+	}
+	if c.Entry() == Abandoned {
+		b.DetachesUndelivered++
+		b.forget(c)
 		return
 	}
 	if c.state != Credit && c.state != Suspect {
@@ -289,9 +305,9 @@ func (b *Book) Drop(c *Client) int {
 		c.handled += uint32(messages) // former workers may know their numbers
 	}
 	if c.out == 0 && c.Entry() != Pending { // else the trial of its connect event goes on
-		b.endTrial(c)
+		b.trials.end(c)
 		if c.state == Suspect {
-			c.state = Parked
+			b.enter(c, Parked)
 		}
 	}
 	return messages
@@ -302,7 +318,8 @@ func (b *Book) forget(c *Client) {
 	if c.flags&gone != 0 {
 		b.departed--
 	}
-	b.endTrial(c)
+	b.trials.end(c)
+	b.adoptions.leave(c)
 	if c.state.hasLink() {
 		b.leaveLane(c)
 		b.removeAll(c)
@@ -315,8 +332,7 @@ func (b *Book) forget(c *Client) {
 // removeAll removes all events of the client that are in flight.
 func (b *Book) removeAll(c *Client) {
 	if c.flags&attachOut != 0 {
-		c.flags &^= attachOut
-		b.remove(c, 1, false)
+		b.attached(c)
 	}
 	b.remove(c, c.out, true)
 	c.out = 0

@@ -17,13 +17,14 @@ func (k *Link) Figures() (leaving, waiting, kept int) {
 // that is forbidden, or if a sum is wrong. clients are those that are not forgotten. It is for
 // tests.
 func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
-	queued, pending, departed := 0, 0, 0
+	queued, pending, departed, parked := 0, 0, 0, 0
 	of := make(map[*Link][]*Client)
 	for c := range clients {
 		if why := b.forbidden(c); why != "" {
 			return fmt.Errorf("client %d, %v: %s", c.Slot, c.state, why)
 		}
 		queued += c.queue.Size()
+		parked += c.flag(adoptDue)
 		if c.flags&gone != 0 {
 			departed++
 		} else if c.Entry() == Pending {
@@ -42,6 +43,10 @@ func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
 		return fmt.Errorf("%d clients are pending, %d are counted", pending, b.pending)
 	case departed != b.departed || departed > b.MaxDeparted:
 		return fmt.Errorf("%d clients have gone, %d are counted", departed, b.departed)
+	case parked != b.adoptions.due || parked > 0 && !b.adoptions.paced && !b.host.Alone():
+		return fmt.Errorf("%d clients are parked, %d are counted", parked, b.adoptions.due)
+	case b.trials.now != nil && b.trials.now.state == Parked:
+		return fmt.Errorf("client %d is tried and is parked: no other client has its turn", b.trials.now.Slot)
 	case b.trials.now != nil && !b.trials.now.IsSuspect():
 		return fmt.Errorf("client %d is tried and is not suspect", b.trials.now.Slot)
 	}
@@ -61,6 +66,10 @@ func (b *Book) forbidden(c *Client) string {
 	switch {
 	case count(b.waiting, c) != c.flag(inWaiting) || count(b.trials.next, c) != c.flag(inTrials):
 		return "it is in a list and is not marked, or the other way round"
+	case count(b.adoptions.next, c) != c.flag(inAdoptions) || c.flags&adoptDue != 0 && c.flags&inAdoptions == 0:
+		return "it is in the list of adoptions and is not marked, or the other way round"
+	case (c.state == Parked && c.Entry() == Admitted) != (c.flags&adoptDue != 0):
+		return "it is parked and nothing adopts it, or the other way round"
 	case c.state == Waiting && c.flags&inWaiting == 0, c.state == Suspect && c.flags&inTrials == 0:
 		return "it waits and is in no list"
 	case c.state.hasLink() && c.link.lanes.count(c) != boolInt(c.state == Credit):
@@ -91,8 +100,9 @@ func (b *Book) forbidden(c *Client) string {
 
 // verify checks the sums of a link that has the clients.
 func (k *Link) verify(b *Book, clients []*Client) error {
-	events, messages := 0, 0
+	events, messages, attaching := 0, 0, 0
 	for _, c := range clients {
+		attaching += c.flag(attachOut)
 		events += c.InFlight()
 		messages += int(c.bytes())
 	}
@@ -106,6 +116,8 @@ func (k *Link) verify(b *Book, clients []*Client) error {
 	switch {
 	case len(clients) != k.clients:
 		return fmt.Errorf("a link has %d clients, %d are counted", len(clients), k.clients)
+	case attaching != k.attaching:
+		return fmt.Errorf("%d clients are being attached, %d are counted", attaching, k.attaching)
 	case events != n || segEvents != n:
 		return fmt.Errorf("%d events are in flight, %d in segments, %d are counted", events, segEvents, n)
 	case messages > bytes || segBytes != bytes:

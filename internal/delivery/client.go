@@ -4,7 +4,7 @@ package delivery
 type State uint8
 
 const (
-	// Parked: no worker has the client, and there is nothing to deliver.
+	// Parked: no worker has the client, and there is nothing to deliver. A worker adopts it soon.
 	Parked State = iota
 	// Waiting: the client has events to deliver, or has just connected, and waits for a worker.
 	Waiting
@@ -40,9 +40,10 @@ func (s State) hasLink() bool { return s >= Assigned && s < Forgotten }
 type Entry uint8
 
 const (
-	Pending  Entry = iota // no worker has acknowledged the client yet
-	Admitted              // a worker has acknowledged it
-	Rejected              // it was refused: no message of it is delivered any more
+	Pending   Entry = iota // no worker has acknowledged the client yet
+	Admitted               // a worker has acknowledged it
+	Rejected               // it was refused: no message of it is delivered any more
+	Abandoned              // each worker that received it has ended: none gets anything of it any more
 )
 
 // Cause is why a client goes to a worker. The numbers are those of the link protocol.
@@ -80,10 +81,13 @@ type Client struct {
 type clientFlags uint8
 
 const (
-	gone      clientFlags = 1 << iota // its connection has ended
-	attachOut                         // the ATTACH is in flight
-	inWaiting                         // it is in Book.waiting, and maybe in another state by now
-	inTrials                          // it is in trials.next, and maybe in another state by now
+	gone        clientFlags = 1 << iota // its connection has ended
+	attachOut                           // the ATTACH is in flight
+	inWaiting                           // it is in Book.waiting, and maybe in another state by now
+	inTrials                            // it is in trials.next, and maybe in another state by now
+	inAdoptions                         // it is in adoptions.next, and maybe in another state by now
+	adoptDue                            // it is parked and waits to be adopted
+	unheard                             // the ATTACH to its last worker was not acknowledged
 )
 
 const causeShift = 2
@@ -99,6 +103,20 @@ func (c *Client) setEntry(e Entry) { c.about = c.about&^(1<<causeShift-1) | uint
 func (c *Client) cause() Cause { return Cause(c.about >> causeShift) }
 
 func (c *Client) setCause(why Cause) { c.about = c.about&(1<<causeShift-1) | uint8(why)<<causeShift }
+
+// causeAt is why the worker of a link would get the client. LinkLost means that the worker has the
+// client in its memory, so it must have acknowledged that it had got it.
+func (c *Client) causeAt(k *Link) Cause {
+	same := c.link != nil && c.link.Worker == k.Worker
+	switch why, heard := c.cause(), c.flags&unheard == 0; {
+	case heard && why == Died && same:
+		return LinkLost
+	case !heard && !same:
+		return Died
+	default:
+		return why // to the same worker: as it was told
+	}
+}
 
 // Link returns the link of the client's worker, or nil if no worker has the client.
 func (c *Client) Link() *Link {
@@ -156,7 +174,8 @@ func (c *Client) IsHandled() bool { return c.out == 0 && !c.HasQueue() }
 // IsSuspect reports whether the client's oldest event has to be tried alone.
 func (c *Client) IsSuspect() bool { return c.tries >= SuspectAfter }
 
-// eventOut reports whether the worker has the client's oldest event: connect, a message, or close.
+// eventOut reports whether the worker has the client's oldest event: connect, a message or close.
+// Of a client without those it is the ATTACH to a worker that adopts it.
 func (c *Client) eventOut() bool {
 	switch {
 	case !c.state.hasLink():
@@ -166,5 +185,5 @@ func (c *Client) eventOut() bool {
 	case c.state == Detached:
 		return true
 	}
-	return c.out > 0 && c.Entry() == Admitted
+	return c.flags&attachOut != 0 || c.out > 0 && c.Entry() == Admitted
 }

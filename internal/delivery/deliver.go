@@ -16,7 +16,15 @@ func (b *Book) advance(c *Client) {
 
 // enter changes the state of a client, and adds it to the list of the new state.
 func (b *Book) enter(c *Client, next State) {
+	if next != Parked {
+		b.adoptions.leave(c)
+	}
 	switch next {
+	case Parked:
+		if c.Entry() == Admitted {
+			b.adoptions.add(c)
+			b.adoptions.pace(b.host)
+		}
 	case Credit:
 		b.awaitCredit(c)
 		return
@@ -49,17 +57,21 @@ func (b *Book) deliver(c *Client) State {
 	}
 	suspect := c.IsSuspect()
 	if suspect {
-		if !b.hasTurn(c) {
+		if !b.trials.hasTurn(c) {
 			return Suspect
 		}
 		if c.eventOut() {
 			return Assigned
 		}
 	}
-	if !b.attach(c) {
-		return Waiting
+	if !c.state.hasLink() {
+		k := b.host.Pick(c)
+		if k == nil {
+			return Waiting
+		}
+		b.attach(c, k)
 	}
-	if suspect && c.Entry() == Pending {
+	if suspect && c.flags&attachOut != 0 {
 		return Assigned
 	}
 	for c.queue.held() > 0 {
@@ -81,33 +93,25 @@ func (b *Book) deliver(c *Client) State {
 	return Assigned
 }
 
-// attach assigns the client to a worker, if one takes clients now. It reports whether the client
-// has a worker.
-func (b *Book) attach(c *Client) bool {
-	if c.state.hasLink() {
-		return true
-	}
-	k := b.host.Pick(c)
-	if k == nil {
-		return false
-	}
-	why := c.cause()
-	if why == Died && c.link != nil && c.link.Worker == k.Worker {
-		why = LinkLost
-	}
+// attach assigns the client to the worker of a link.
+func (b *Book) attach(c *Client, k *Link) {
+	why := c.causeAt(k)
+	c.setCause(why)
+	c.flags &^= unheard
+	b.adoptions.leave(c)
 	redelivered := 0
 	if c.queue != nil {
 		redelivered = c.queue.redelivered
 	}
 	c.link, c.state, c.place = k, Assigned, uint32(k.lanes.small.now/placeUnit)
 	k.clients++
+	k.attaching++
 	serial, size := b.host.Attach(c, Attachment{c.Entry() == Pending, c.handled, redelivered, why})
 	b.add(c, serial, size, false)
 	c.flags |= attachOut
 	if c.flags&gone != 0 {
 		b.hasLeft(k)
 	}
-	return true
 }
 
 // send sends the oldest queued message.
@@ -161,6 +165,28 @@ func (b *Book) WorkerReady(opened *Link) {
 		}
 	}
 	b.nextTrial()
+	b.adoptions.pace(b.host)
+}
+
+// Adopt is the event that most parked clients may get a worker, as PaceAdoptions has asked. Those
+// whose worker has too much to do wait further.
+func (b *Book) Adopt(most int) {
+	a := &b.adoptions
+	a.paced = false
+	for most > 0 && a.due > 0 && !b.host.Alone() {
+		c := a.take()
+		if c.flags&adoptDue == 0 {
+			continue
+		}
+		most--
+		if k := b.host.Pick(c); k != nil && k.attaching < maxAttaching && k.hasCredit(k.window/2) {
+			b.attach(c, k)
+			continue
+		}
+		a.leave(c)
+		a.add(c)
+	}
+	a.pace(b.host)
 }
 
 // Move is the event that the client is to go to another worker, because of why: Drained or Moved.
@@ -178,7 +204,8 @@ func (b *Book) Move(c *Client, why Cause) bool {
 }
 
 // finishMove takes the client from its worker if all of it is acknowledged, so that the order is
-// kept. After Moved it gets another worker at once, else with its next event.
+// kept. After Moved it gets another worker at once, else when it has something to deliver or its
+// turn to be adopted has come.
 func (b *Book) finishMove(c *Client) {
 	if c.InFlight() > 0 {
 		return
@@ -194,6 +221,8 @@ func (b *Book) finishMove(c *Client) {
 	b.host.ResumeClient(c) // another worker may have credit
 	if c.queue.held() > 0 || c.flags&gone != 0 || c.cause() == Moved {
 		b.advance(c)
+	} else {
+		b.enter(c, Parked)
 	}
 }
 
@@ -221,14 +250,14 @@ func (b *Book) Lost(k *Link, unflushed []byte) {
 // oldest event may have ended the worker.
 func (b *Book) Orphan(c *Client, how End) {
 	tried := how != Replaced && c.eventOut()
-	due := c.InFlight() > 0 || c.queue.held() > 0 || c.flags&gone != 0
+	if c.flags&attachOut != 0 {
+		c.flags |= unheard
+	} else {
+		c.setCause(Died)
+	}
 	c.state, c.out, c.flight = Parked, 0, run{}
 	c.flags &^= attachOut
 	c.place = b.host.Now()
-	c.setCause(Died)
-	if how == Replaced {
-		c.setCause(LinkLost)
-	}
 	if c.queue != nil {
 		c.queue.runs, c.queue.firstRun, c.queue.runBytes = c.queue.runs[:0], 0, 0
 		b.joinRequeued(c)
@@ -238,8 +267,14 @@ func (b *Book) Orphan(c *Client, how End) {
 	if tried {
 		b.deliveryFailed(c, how)
 	}
+	due := c.queue.held() > 0 || c.flags&gone != 0 || c.Entry() == Pending || c.Entry() == Admitted && c.IsSuspect()
 	switch {
-	case c.state == Forgotten || !due:
+	case c.state == Forgotten || c.Entry() == Abandoned:
+	case !due:
+		if c.IsSuspect() { // others have their turn until it goes
+			b.trials.end(c)
+		}
+		b.enter(c, Parked)
 	case c.IsSuspect() && b.trials.now != c:
 		b.enter(c, Suspect)
 	default:
@@ -253,6 +288,7 @@ func (b *Book) Tick() {
 	b.waiting = b.expire(b.waiting, Waiting, inWaiting)
 	b.trials.next = b.expire(b.trials.next, Suspect, inTrials)
 	b.nextTrial()
+	b.adoptions.trim()
 	b.queues.trim()
 }
 
@@ -277,10 +313,10 @@ func (b *Book) expire(list []*Client, of State, listed clientFlags) []*Client {
 			b.DetachesUndelivered++
 			b.forget(c)
 			fallthrough
-		case c.queue.held() == 0 && c.flags&gone == 0 && c.Entry() != Pending:
+		case c.queue.held() == 0 && c.flags&gone == 0 && c.Entry() != Pending && !c.IsSuspect():
 			c.flags &^= listed
 			if c.state == of {
-				c.state = Parked
+				b.enter(c, Parked)
 			}
 		default:
 			kept = append(kept, c)

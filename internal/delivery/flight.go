@@ -345,7 +345,7 @@ func (b *Book) requeue(k *Link, in []byte) {
 		switch {
 		case f.Type != link.Message:
 			continue
-		case c.Entry() == Rejected:
+		case c.Entry() == Rejected: // it cannot be Abandoned: then no worker has it
 			b.MessagesRejected++
 			continue
 		case c.queue == nil || !c.queue.requeued:

@@ -19,10 +19,11 @@ type Link struct {
 	small, large [hung + 1]int // bytes in flight, by how they count
 	events       int           // in flight
 
-	log     segments
-	lanes   lanes
-	clients int
-	leaving int // clients that are gone and whose DETACH is not acknowledged
+	log       segments
+	lanes     lanes
+	clients   int
+	attaching int // clients whose ATTACH is in flight
+	leaving   int // clients that are gone and whose DETACH is not acknowledged
 
 	creditFull bool // a full window waits for credit: large messages are not inflated
 	Stalls     bool // clients of the link may have stalled since it last had credit

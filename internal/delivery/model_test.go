@@ -18,7 +18,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	events := suite.OfModel(t, 400_000, 8_000_000, "events")
 	all := events > 1_000_000
-	seen := table{}
+	seen, letters := table{}, map[string]int{}
 	for seed := uint64(0); events > 0; seed++ {
 		w := newWorld(t, seed, seen)
 		for range 400 {
@@ -26,8 +26,16 @@ func TestModel(t *testing.T) {
 		}
 		w.finish()
 		events -= 400
+		for event, n := range w.letters {
+			letters[event] += n
+		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
+		}
+	}
+	for _, event := range []string{"connect", "adopt", "message", "close"} {
+		if letters[event] == 0 && (all || event != "close") {
+			t.Errorf("no event of type %s was given up: %v", event, letters)
 		}
 	}
 	b, err := os.ReadFile("../../ARCHITECTURE.md")
@@ -82,6 +90,8 @@ func (w *world) step() {
 		w.does(evTick, any1, w.book.Tick)
 	case n < 93:
 		w.resumesTrials()
+	case n < 94:
+		w.adopts(1 + w.rng.IntN(2))
 	case n < 96:
 		if k := w.someLink(); k != nil {
 			w.credits(k)
@@ -253,11 +263,15 @@ func (w *world) loses(k *worker) {
 func (w *world) lose(k *worker, how End) {
 	k.open = false
 	w.links = slices.DeleteFunc(w.links, func(x *worker) bool { return x == k })
-	w.does(evLost, func(c *client) bool { return c.before.hasLink() && c.link == &k.Link }, func() {
+	had := make(map[*client]bool)
+	for c := range w.clients() {
+		had[c] = c.Link() == &k.Link
+	}
+	w.does(evLost, func(c *client) bool { return had[c] }, func() {
 		w.book.Lost(&k.Link, k.out)
 		for c := range w.clients() {
 			if c.Link() == &k.Link {
-				c.with = nil
+				c.with, c.lost, c.heard = nil, k, k.has[c.token].attached
 				if how != Replaced && c.eventOut() {
 					c.failed = append(c.failed, failure{k.id, how, false})
 				}
@@ -275,14 +289,29 @@ func (w *world) drains(k *worker) {
 	w.book.Drain(&k.Link)
 	for _, c := range slices.Collect(w.clients()) {
 		if c.Link() == &k.Link {
-			w.does(evMove, is(c), func() { w.book.Move(&c.Client, Drained) })
+			w.move(c, Drained)
 		}
 	}
 }
 
 func (w *world) moves(c *client) {
 	if c != nil {
-		w.does(evMove, is(c), func() { w.book.Move(&c.Client, Moved) })
+		w.move(c, Moved)
+	}
+}
+
+func (w *world) move(c *client, why Cause) {
+	if c.state == Assigned || c.state == Credit {
+		c.moved = why
+	}
+	w.does(evMove, is(c), func() { w.book.Move(&c.Client, why) })
+}
+
+// adopts lets some parked clients be adopted.
+func (w *world) adopts(most int) {
+	if w.pacing {
+		w.pacing = false
+		w.does(evAdopt, func(c *client) bool { return c.before == Parked }, func() { w.book.Adopt(most) })
 	}
 }
 
@@ -302,7 +331,8 @@ func (w *world) resumesTrials() {
 	}
 }
 
-// finish lets everything finish: all events of open clients must be handled.
+// finish lets everything finish: all events of open clients must be handled, and all clients must
+// have a worker.
 func (w *world) finish() {
 	w.calm = true
 	for round := 0; ; round++ {
@@ -314,6 +344,7 @@ func (w *world) finish() {
 		}
 		w.now += 500
 		w.resumesTrials()
+		w.adopts(2)
 		w.does(evTick, any1, w.book.Tick)
 		for _, k := range slices.Clone(w.links) {
 			for token := range w.tokens {
@@ -353,7 +384,7 @@ func (w *world) rests() bool {
 			return false
 		}
 	}
-	return w.book.queued == 0 && w.book.departed == 0
+	return w.book.queued == 0 && w.book.departed == 0 && w.book.adoptions.due == 0
 }
 
 // The machine allocates nothing once it is warm, whichever way a message takes.
@@ -398,9 +429,11 @@ type quietHost struct {
 	*world
 	k      *Link
 	serial uint32
+	paces  int // calls of PaceAdoptions
 }
 
 func (h *quietHost) Pick(*Client) *Link                            { return h.k }
 func (h *quietHost) Attach(*Client, Attachment) (uint32, int)      { return h.serial, 50 }
 func (h *quietHost) Message(*Client, uint32, []byte, uint8) uint32 { return h.serial }
 func (h *quietHost) Recycle([]byte)                                {}
+func (h *quietHost) PaceAdoptions()                                { h.paces++ }

@@ -23,13 +23,14 @@ const (
 	evWorker
 	evTick
 	evTrial
+	evAdopt
 	evOthers
 	events
 )
 
 var eventNames = [events]string{
 	"open", "message", "acknowledge", "credit", "close", "reject", "drop", "move", "lost", "worker", "tick", "trial",
-	"others",
+	"adopt", "others",
 }
 
 // table has the transitions that have happened: by state and event, the states that followed.

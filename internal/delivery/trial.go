@@ -6,8 +6,9 @@ import "slices"
 // everything else that the worker was handling is lost with it. An event that was in flight at the
 // end of SuspectAfter links is suspect. On each loop the oldest event of one suspect client at a
 // time is tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a dead
-// letter: it is counted and logged, and the client is notified. A client whose connect event is a
-// dead letter was not admitted, and is closed. All other clients continue meanwhile.
+// letter: it is counted and logged, and the client is notified. A client that cannot be given to a
+// worker, because each one ends while it connects or adopts the client, is closed. All other
+// clients continue meanwhile.
 //
 // A network that breaks links again and again must not look like such a message. If a trial's link
 // broke, and the same worker process opens another link, then the event has not ended the worker,
@@ -67,8 +68,7 @@ func (t *trials) cameBack(worker [16]byte) {
 }
 
 // hasTurn reports whether the client's event is being tried. It starts a trial if there is none.
-func (b *Book) hasTurn(c *Client) bool {
-	t := &b.trials
+func (t *trials) hasTurn(c *Client) bool {
 	if t.now == nil && !t.paused {
 		t.now = c
 		if c.flags&inTrials != 0 { // it may come here without waiting, for example when it closes
@@ -79,9 +79,8 @@ func (b *Book) hasTurn(c *Client) bool {
 	return t.now == c
 }
 
-// endTrial ends the trial of the client, whatever its result.
-func (b *Book) endTrial(c *Client) {
-	t := &b.trials
+// end ends the trial of the client, whatever its result.
+func (t *trials) end(c *Client) {
 	if t.now == c {
 		t.now = nil
 	}
@@ -137,18 +136,32 @@ func (b *Book) deadLetter(c *Client) {
 	switch {
 	case c.Entry() == Pending:
 		b.host.DeadLetter(c, "connect", 0, tries)
-		b.Reject(c)
-		b.host.Refuse(c)
-		b.endTrial(c)
+		b.abandon(c)
+	case c.flags&unheard != 0: // its ATTACH was tried alone
+		b.host.DeadLetter(c, "adopt", 0, tries)
+		b.abandon(c)
 	case c.queue.held() > 0:
 		payload, _ := c.queue.oldest()
 		b.host.DeadLetter(c, "message", len(payload), tries)
 		b.dequeue(c, len(payload))
 		c.handled++
 		b.host.Rejected(c, CodeDeadLetter, 1)
-		b.endTrial(c)
+		b.trials.end(c)
 	default:
 		b.host.DeadLetter(c, "close", 0, tries)
 		b.forget(c)
 	}
+}
+
+// abandon gives up a client that no worker can be given.
+func (b *Book) abandon(c *Client) {
+	b.Reject(c)
+	c.setEntry(Abandoned)
+	b.trials.end(c)
+	if c.flags&gone == 0 {
+		b.host.Refuse(c)
+		return
+	}
+	b.DetachesUndelivered++
+	b.forget(c)
 }

@@ -21,9 +21,11 @@ type world struct {
 	links   []*worker // that are open, in any order
 	tokens  uint64
 	paused  bool
+	pacing  bool // Adopt is to be called
 	busy    bool // inside of a call of the Book
 	calm    bool // no more faults
 	seen    table
+	letters map[string]int // dead letters by event
 	counted struct{ handled, rejected, dead, said int }
 }
 
@@ -41,6 +43,12 @@ type client struct {
 	with     *worker
 	before   State     // at the start of an event
 	failed   []failure // deliveries of its oldest event, oldest first
+	// Why the next worker gets the client: lost is the worker whose link has ended since the client
+	// had one, and heard whether it had acknowledged that. Else moved is the reason of the last Move.
+	lost  *worker
+	heard bool
+	moved Cause
+	why   Cause // what the last worker was told
 }
 
 // failure is a delivery whose link ended before the event was acknowledged.
@@ -72,7 +80,7 @@ type holding struct {
 }
 
 func newWorld(tb testing.TB, seed uint64, seen table) *world {
-	w := &world{TB: tb, rng: rand.New(rand.NewPCG(seed, 7)), seen: seen}
+	w := &world{TB: tb, rng: rand.New(rand.NewPCG(seed, 7)), seen: seen, letters: map[string]int{}}
 	w.now = w.rng.Uint32()
 	w.book.Init(w, Limits{
 		MaxQueue: 300 + w.rng.IntN(2000), MaxUnrouted: 300 + w.rng.IntN(3000), QueueTimeout: 3000,
@@ -142,15 +150,28 @@ func (w *world) Attach(d *Client, a Attachment) (serial uint32, size int) {
 	if c.with != nil && c.with != k {
 		w.Fatalf("client %d is with two workers", c.Slot)
 	}
-	if a.New != (!c.admitted && !c.refused) || a.Cause == connected && !a.New {
-		w.Fatalf("client %d: attached with %+v, admitted %v", c.Slot, a, c.admitted)
+	if a.New != (!c.admitted && !c.refused) || !slices.Contains(c.causes(k), a.Cause) {
+		w.Fatalf("client %d: attached with %+v, admitted %v, want one of %v", c.Slot, a, c.admitted, c.causes(k))
 	}
 	if k.has[c.token] != nil && !k.has[c.token].moved {
 		w.Fatalf("client %d is attached twice", c.Slot)
 	}
-	c.with = k
+	c.with, c.lost, c.why = k, nil, a.Cause
 	k.has[c.token] = &holding{of: c, number: a.Handled, acked: a.Handled, redelivered: a.Redelivered}
 	return k.write(c, link.Frame{Type: link.Attach, ID: a.Handled, Payload: make([]byte, w.rng.IntN(30))})
+}
+
+// causes are the causes with which a worker may get the client.
+func (c *client) causes(k *worker) []Cause {
+	switch {
+	case c.lost == nil:
+		return []Cause{c.moved}
+	case c.lost.id != k.id:
+		return []Cause{Died}
+	case c.heard:
+		return []Cause{LinkLost}
+	}
+	return []Cause{c.why, c.moved} // again as before
 }
 
 // Message implements Host.
@@ -227,8 +248,13 @@ func (w *world) DeadLetter(d *Client, event string, _, deliveries int) {
 		w.Fatalf("client %d: dead letter after %d deliveries: %+v", c.Slot, deliveries, c.failed)
 	}
 	c.failed = nil
-	if event == "message" {
+	switch w.letters[event]++; event {
+	case "message":
 		w.counted.dead++
+	case "connect", "adopt":
+		if admitted := c.admitted || c.refused; admitted != (event == "adopt") || c.heard {
+			w.Fatalf("client %d, admitted %v: dead letter %s", c.Slot, admitted, event)
+		}
 	}
 }
 
@@ -258,6 +284,14 @@ func (w *world) TakesClients(k *Link, on bool) {
 
 // PauseTrials implements Host.
 func (w *world) PauseTrials() { w.paused = true }
+
+// PaceAdoptions implements Host.
+func (w *world) PaceAdoptions() {
+	if w.pacing {
+		w.Fatal("PaceAdoptions is called twice")
+	}
+	w.pacing = true
+}
 
 // clients yields the clients that are not forgotten.
 func (w *world) clients() iter.Seq[*client] {

@@ -169,7 +169,8 @@ func (g *Gateway) Worker() *worker.Worker { return g.worker }
 
 // RestartWorker replaces the worker by a new one, as an upgrade does. The old worker finishes its
 // events. The clients stay connected and move to the new worker, which adopts them
-// (worker.Handler.Adopt).
+// (worker.Handler.Adopt), also those that send nothing: all at once, while a real gateway gives a
+// worker so many of these in a second (gateway.Config.AdoptRate).
 //
 // The new worker has the handler that newHandler returns. newHandler makes all of the state of the
 // handler anew, because the memory of a worker ends with it.

@@ -230,3 +230,32 @@ func TestExpectCalls(t *testing.T) {
 	c.Expect("login")
 	g.ExpectCalls("login", 2, 0)
 }
+
+// A new worker adopts all clients, also those that never send anything.
+func TestSilentClientsAreAdopted(t *testing.T) {
+	t.Parallel()
+	adopted := make(chan worker.ClientID, 100)
+	fresh := func() worker.Handler {
+		return worker.Handler{
+			Adopt: func(_ context.Context, c worker.Call, to worker.Takeover) error {
+				if to.Cause != worker.CauseDrained {
+					t.Errorf("cause %v", to.Cause)
+				}
+				adopted <- c.ID()
+				return nil
+			},
+		}
+	}
+	g := workertest.New(t, fresh())
+	missing := make(map[worker.ClientID]bool)
+	for range cap(adopted) {
+		missing[g.Dial(workertest.Request{}).ID()] = true
+	}
+	g.RestartWorker(fresh)
+	for range cap(adopted) {
+		delete(missing, <-adopted)
+	}
+	if len(missing) > 0 || len(adopted) > 0 {
+		t.Errorf("%d are not adopted", len(missing))
+	}
+}
