@@ -42,6 +42,7 @@ type arbiter struct {
 	behind      []bool     // of each loop: it has claims that are not in the queue; guarded by mu
 	orders      []order    // of each loop, guarded by mu
 	stats       arbiterCounts
+	atAddress   atAddress // guarded by mu
 
 	since   map[uint32]time.Time // when a gateway was first missing; owned by keep; bound: gateways that a loop knows
 	entered map[uint32]uint64    // the numbers in the rows; owned by list; bound: none, gateways of the directory
@@ -104,6 +105,7 @@ func (a *arbiter) list(all []membership.Gateway) {
 	a.mu.Lock()
 	again := slices.ContainsFunc(a.unreachable, func(id uint32) bool { return entered[id] != a.entered[id] })
 	a.listed, a.entered = ids, entered
+	a.atAddress.listed = sameAddress(all, a.g.cfg.ID)
 	for i := range a.orders {
 		a.orders[i].listed = ids
 		a.orders[i].compare = a.orders[i].compare || again
@@ -181,6 +183,7 @@ func (a *arbiter) keep(ctx context.Context) {
 		if time.Since(looked) >= lookEvery {
 			looked = time.Now()
 			a.look(ctx)
+			a.lookAtAddress(ctx)
 		}
 		began := time.Now()
 		worked, ok := a.compare(ctx)
@@ -269,9 +272,10 @@ func (a *arbiter) apply(ctx context.Context, messages [][]byte) {
 	}
 }
 
-// ArbiterStats are figures of claims that are compared at Config.Directory, because a gateway
-// there cannot be reached. They are 0 without one.
+// ArbiterStats are figures of the other gateways in Config.Directory, and of the claims that are
+// compared there because a gateway cannot be reached. They are 0 without one.
 type ArbiterStats struct {
+	GatewaysAtAddress   int    // other gateways in the directory with the address of this one, by mistake
 	GatewaysUnreachable int    // gateways that are in the directory, and to which a loop has no link
 	ClaimsCompared      uint64 // exclusive bindings that were looked up in the directory
 	ClaimsPosted        uint64 // those left there for another gateway that has clients of the uid
@@ -286,6 +290,7 @@ func (a *arbiter) figures() ArbiterStats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return ArbiterStats{
+		GatewaysAtAddress:   len(a.atAddress.certain),
 		GatewaysUnreachable: len(a.unreachable), ClaimsCompared: a.stats.compared, ClaimsPosted: a.stats.posted,
 		ClaimsFetched: a.stats.fetched, ClaimsWaiting: len(a.queue),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
@@ -32,15 +33,27 @@ type Control struct{ g *Gateway }
 // Gateway returns Config.ID and Config.Name of the gateway, as they are after the defaults.
 func (c *Control) Gateway() (id uint32, name string) { return c.g.cfg.ID, c.g.cfg.Name }
 
-// DirectoryDown returns since when Config.Directory has not answered, or the zero time if it
-// answers or there is none. Clients and links go on; gateways and workers that start wait.
-func (c *Control) DirectoryDown() (since time.Time) {
+// DirectoryDown returns since when Config.Directory has not answered and why, or the zero time if
+// it answers or there is none. Clients and links go on; gateways and workers that start wait.
+func (c *Control) DirectoryDown() (since time.Time, why error) {
 	if d := c.g.cfg.Directory; d != nil {
 		if state := d.State(); !state.Up {
-			return state.Since
+			return state.Since, state.Err
 		}
 	}
-	return since
+	return since, nil
+}
+
+// SameAddress returns the ids of other gateways in Config.Directory that have the address of this
+// one. Workers and other gateways reach only one of them: Config.Advertise is wrong somewhere.
+func (c *Control) SameAddress() []uint32 {
+	a := c.g.arbiter
+	if !c.g.isReady() || a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.atAddress.certain)
 }
 
 // Target selects clients. Exactly one field must be set.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func TestGatewayInDirectory(t *testing.T) {
 	if got := listed(t, d)[0].ID; got != id {
 		t.Errorf("id %d in the directory, %d at the gateway", got, id)
 	}
-	if s := g1.Stats().Directory; s.Up != 1 || s.Leased != 1 || s.Commands == 0 || !g1.Control().DirectoryDown().IsZero() {
+	if s := g1.Stats().Directory; s.Up != 1 || s.Leased != 1 || s.Commands == 0 || isDown(g1) {
 		t.Errorf("%+v", s)
 	}
 	stop()
@@ -127,7 +128,7 @@ func TestGatewayWaitsForItsID(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if s := g.Stats().Directory; s.Up != 0 || s.Leased != 0 || g.Control().DirectoryDown().IsZero() {
+	if s := g.Stats().Directory; s.Up != 0 || s.Leased != 0 || !isDown(g) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -182,4 +183,39 @@ func TestIDIsFreedAfterAFailure(t *testing.T) {
 	if row, err := d.Get(t.Context(), "gateway/77"); err != nil || row.Owner != "" {
 		t.Errorf("%+v, %v", row, err)
 	}
+}
+
+// Gateways with one address name each other. The row that a gateway has left behind is not named.
+func TestOneAddressOfTwoGateways(t *testing.T) {
+	t.Parallel()
+	d := rows(t)
+	left := []byte(`{"addr":"gateway.example:2300"}`)
+	if _, err := d.Claim(t.Context(), membership.Prefix+"77", "a crashed one", membership.Lease, left); err != nil {
+		t.Fatal(err)
+	}
+	cfg := text(gateway.ListenerConfig{})
+	cfg.Directory, cfg.WorkerAddr, cfg.Advertise = d, "127.0.0.1:0", "gateway.example:2300"
+	var both [2]*gateway.Gateway
+	for i := range both {
+		both[i], _ = start(t, cfg)
+	}
+	cfg.Advertise = "other.example:2300"
+	other, _ := start(t, cfg)
+	for i, g := range both {
+		id, _ := both[1-i].Control().Gateway()
+		wait(t, "a gateway names the other one", func() bool {
+			return slices.Contains(g.Control().SameAddress(), id)
+		})
+		if same := g.Control().SameAddress(); len(same) != 1 || g.Stats().GatewaysAtAddress != 1 {
+			t.Errorf("gateway %d names %v", i, same)
+		}
+	}
+	if same := other.Control().SameAddress(); len(same) > 0 {
+		t.Errorf("one with an address of its own names %v", same)
+	}
+}
+
+func isDown(g *gateway.Gateway) bool {
+	since, _ := g.Control().DirectoryDown()
+	return !since.IsZero()
 }

@@ -34,7 +34,8 @@ func TestRedisFails(t *testing.T) {
 	c.redis.Kill()
 	c.answers("0")
 	status, body := c.get(c.gateways[0], "/readyz")
-	if status != http.StatusOK || !strings.Contains(body, "the directory has not answered") {
+	if status != http.StatusOK || !strings.Contains(body, "the directory has not answered") ||
+		!strings.Contains(body, "connection refused") {
 		t.Errorf("/readyz: %d %q", status, body)
 	}
 	c.redis.Restart()

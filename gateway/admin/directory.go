@@ -20,12 +20,16 @@ var directoryFigures = []figure{
 	{"Outages", "sluice_directory_outages_total", "Times that the directory has stopped to answer."},
 }
 
-// directoryNote says that the directory does not answer. It is empty if it does, or there is none.
+// directoryNote says what is wrong with the directory: it does not answer, and why, or another
+// gateway has the same address there. It is empty if nothing is.
 func directoryNote(g *gateway.Gateway) string {
-	since := g.Control().DirectoryDown()
+	since, why := g.Control().DirectoryDown()
 	if since.IsZero() {
+		if same := g.Control().SameAddress(); len(same) > 0 {
+			return fmt.Sprintf("gateway %d has the same address in the directory: give each its own (--advertise)", same[0])
+		}
 		return ""
 	}
-	return fmt.Sprintf("the directory has not answered for %.0f s; clients and links are not affected",
-		time.Since(since).Seconds())
+	return fmt.Sprintf("the directory has not answered for %.0f s (%v); clients and links are not affected",
+		time.Since(since).Seconds(), why)
 }

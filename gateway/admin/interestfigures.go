@@ -25,6 +25,8 @@ var narrowFigures = []figure{
 
 // arbiterFigures are the metrics of exclusive bindings that are compared in the directory.
 var arbiterFigures = []figure{
+	{"GatewaysAtAddress", "sluice_gateways_at_address",
+		"Other gateways in the directory with the address of this one, by mistake."},
 	{"GatewaysUnreachable", "sluice_gateways_unreachable",
 		"Gateways that are in the directory, and to which an event loop has no link."},
 	{"ClaimsCompared", "sluice_claims_compared_total", "Exclusive bindings that were looked up in the directory."},

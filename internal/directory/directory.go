@@ -180,6 +180,8 @@ type State struct {
 	// restarted empty, or another server took over, whose copy may lack the last writes. It is empty
 	// until the directory has answered once.
 	Generation string
+	// Err says why it is not up. It is nil while it is.
+	Err error
 }
 
 // Stats are counts since the start.

@@ -29,4 +29,6 @@
 // directory counts it as a reader for twice as long. So client clocks may be wrong by any amount,
 // and may run up to twice as slow as the directory's. If the directory's own clock jumps ahead by
 // more than half a lease, a lease expires while its owner still acts; then only the epoch protects.
+// If it jumps by more than two thirds of EntryTTL, 20 minutes, entries of sets expire before their
+// gateways enter them again: a set may lack members for up to a third of EntryTTL, 10 minutes.
 package directory

@@ -63,6 +63,8 @@ type row struct {
 	expires        time.Duration // since the directory's start; the row is free from then on
 }
 
+var errClosed = fmt.Errorf("%w: closed", ErrUnavailable)
+
 // NewMemory returns an empty directory.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	if field, err := valid.Numbers(cfg); err != nil {
@@ -102,7 +104,7 @@ func (d *Memory) begin(ctx context.Context, n int) (time.Duration, error) {
 	}
 	if d.closed {
 		d.stats.Refused++
-		return 0, fmt.Errorf("%w: closed", ErrUnavailable)
+		return 0, errClosed
 	}
 	d.stats.Commands += uint64(n)
 	return d.now(), nil
@@ -334,7 +336,11 @@ func (d *Memory) Get(ctx context.Context, key string) (Row, error) {
 func (d *Memory) State() State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return State{Up: !d.closed, Since: d.since, Generation: fmt.Sprintf("memory %d.%d", d.base, d.generation)}
+	s := State{Up: !d.closed, Since: d.since, Generation: fmt.Sprintf("memory %d.%d", d.base, d.generation)}
+	if d.closed {
+		s.Err = errClosed
+	}
+	return s
 }
 
 // Generation implements Directory.

@@ -320,7 +320,7 @@ func state(t *testing.T, s Store) {
 	d := s.Client(t)
 	await(t, "up, with a generation", 10*time.Second, func() bool {
 		st := d.State()
-		return st.Up && st.Generation != "" && !st.Since.IsZero()
+		return st.Up && st.Generation != "" && !st.Since.IsZero() && st.Err == nil
 	})
 	if other := s.Client(t); other.State().Generation != "" && other.State().Generation != d.State().Generation {
 		t.Errorf("generations %q and %q", other.State().Generation, d.State().Generation)
@@ -347,7 +347,7 @@ func closed(t *testing.T, s Store) {
 	_, err = d.Enter(t.Context(), directory.Member{}, []directory.Set{{Kind: directory.Group}})
 	want(t, "enter", err, directory.ErrUnavailable)
 	want(t, "post", d.Post(t.Context(), 1, [][]byte{{1}}), directory.ErrUnavailable)
-	if st := d.State(); st.Up {
+	if st := d.State(); st.Up || st.Err == nil {
 		t.Errorf("closed, and %+v", st)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -90,9 +91,39 @@ func (s *server) connect() (rueidis.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkForm(client); err != nil {
+		client.Close()
+		return nil, err
+	}
 	s.client.Store(&client)
 	s.warn(client)
 	return client, nil
+}
+
+// These are the errors about a URL of another form than the server has. A client would accept both:
+// a Cluster of one server that is none, and a node that refuses most keys.
+var (
+	errNoCluster = errors.New("the server is no Cluster: write redis:// instead of redis+cluster://")
+	errCluster   = errors.New("the server is a node of a Cluster: write redis+cluster://")
+)
+
+// checkForm returns an error if the URL says Cluster and the server is none, or the reverse.
+func (s *server) checkForm(client rueidis.Client) error {
+	ctx, cancel := s.bounded(s.ctx)
+	defer cancel()
+	for _, node := range client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("cluster").Build()).ToString()
+		if err != nil {
+			continue // the look at the generation finds out why
+		}
+		switch enabled := field(info, "cluster_enabled"); {
+		case s.target.Cluster && enabled == "0":
+			return errNoCluster
+		case !s.target.Cluster && enabled == "1":
+			return errCluster
+		}
+	}
+	return nil
 }
 
 // warn logs when a server may remove rows or sets to make room: then rows have two owners, and

@@ -137,6 +137,9 @@ func TestRefusalIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the refusal in the log", func() bool { return strings.Contains(log.String(), "NOAUTH") })
+	if err := d.State().Err; err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+		t.Errorf("the state says %v", err)
+	}
 	refusals := strings.Count(log.String(), "NOAUTH")
 	if _, err := s.Try("--pass", "secret", "config", "set", "requirepass", ""); err != nil {
 		t.Fatal(err)
@@ -144,6 +147,27 @@ func TestRefusalIsLogged(t *testing.T) {
 	healed(t, d)
 	if text := log.String(); refusals != 1 || strings.Count(text, "NOAUTH") != 1 {
 		t.Errorf("logged more than once:\n%s", text)
+	}
+}
+
+// A URL of a Cluster for a server that is none, and the reverse, is refused, and the error says
+// what to write.
+func TestFormOfURL(t *testing.T) {
+	t.Parallel()
+	for url, says := range map[string]string{
+		"redis+cluster://" + redistest.Start(t).Addr:             "write redis:// instead",
+		"redis://" + redistest.Cluster(t).Servers[0].Addr + "/0": "write redis+cluster://",
+	} {
+		var log logBuffer
+		d, err := redisdir.New(redisdir.Config{URL: url, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(d.Close)
+		await(t, "the log says it", func() bool { return strings.Contains(log.String(), says) })
+		if st := d.State(); st.Up || !strings.Contains(st.Err.Error(), says) {
+			t.Errorf("%s: %+v", url, st)
+		}
 	}
 }
 

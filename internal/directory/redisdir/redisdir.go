@@ -129,7 +129,11 @@ func (d *Directory) Close() { d.server.close() }
 func (d *Directory) State() directory.State {
 	d.server.mu.Lock()
 	defer d.server.mu.Unlock()
-	return d.server.state
+	state := d.server.state
+	if !state.Up {
+		state.Err = d.server.why
+	}
+	return state
 }
 
 // Generation implements directory.Directory.

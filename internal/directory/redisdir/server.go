@@ -31,10 +31,10 @@ type server struct {
 	commands, errors, refused, outages, generations atomic.Uint64
 
 	mu      sync.Mutex
-	state   directory.State
-	why     error         // why it is not up
-	refusal string        // what the server has said in its last answer, if that was an error
-	changed chan struct{} // closed at the next change of state
+	state   directory.State // without Err
+	why     error           // why it is not up
+	refusal string          // what the server has said in its last answer, if that was an error
+	changed chan struct{}   // closed at the next change of state
 }
 
 func newServer(cfg Config, t redisurl.Target) *server {
