@@ -55,6 +55,12 @@ var changeText string
 //go:embed lua/replace.lua
 var replaceText string
 
+//go:embed lua/post.lua
+var postText string
+
+//go:embed lua/fetch.lua
+var fetchText string
+
 var (
 	claim   = newScript(claimText)
 	renew   = newScript(renewText)
@@ -68,6 +74,8 @@ var (
 	locate  = newScript(locateText)
 	change  = newScript(changeText)
 	replace = newScript(replaceText)
+	post    = newScript(postText)
+	fetch   = newScript(fetchText)
 )
 
 func newScript(text string) script {
