@@ -87,3 +87,23 @@ func TestPageQuiet(t *testing.T) {
 		t.Errorf("the page says %q", ask[string](t, ada, `document.querySelector("#toast").textContent`))
 	}
 }
+
+// TestPageMissedAtTheJoin lets somebody say something after the server has read the history for a
+// join, and before the join is in effect. The page gets it, though nothing is said afterwards.
+func TestPageMissedAtTheJoin(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	// What the page does a second later it does when the test says so.
+	ask[bool](t, ada, `(() => {
+  const timeout = window.setTimeout;
+  window.later = [];
+  window.setTimeout = (f, ms, ...args) => ms === 1000 ? window.later.push(f) : timeout(f, ms, ...args);
+  return true;
+})()`)
+	run(t, ada, logIn("Ada"))
+	s.unheard(t, "said between")
+	ask[bool](t, ada, `window.later.forEach((f) => f()), true`)
+	run(t, ada, shows("#talk", "said between"))
+}

@@ -91,6 +91,7 @@ const on = {
     c.ready = true;
     state.due.delete(c.name);
     pageOf(c, e);
+    if (e.ref === undefined) session.recheck(c);
     remember();
     state.outbox.next();
   },

@@ -270,6 +270,17 @@ function fillSoon(c) {
 
 export function fill(c) { history(c, c.hole > 0 ? { after: c.hole, limit: FILL } : {}); }
 
+// recheck asks for what was said after the history that came with a room. The server reads that
+// before the join is in effect, which takes seconds after the crash of a gateway.
+let checks = 0; // that are due
+export function recheck(c) {
+  if (!state.kept) return;
+  setTimeout(() => {
+    checks--;
+    if (holds(c) && c.hole === null) history(c, c.last > 0 ? { after: c.last, limit: FILL } : {});
+  }, LATE + PACE * checks++);
+}
+
 // readSoon tells the server what is read, for the user's other windows.
 const reading = new Map(); // conversation → timer
 export function readSoon(c) {

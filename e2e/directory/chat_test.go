@@ -18,8 +18,8 @@ import (
 
 // Three people with browsers are at three gateways. They see each other and what each says, in
 // rooms and in private. The gateway of one of them, which the workers call for what is kept, is
-// killed, and then a worker. The page comes back by another gateway. Everybody has everything, once
-// and in the same order, and so has somebody who comes later.
+// killed, then a worker, and Redis is flushed. The page comes back by another gateway. Everybody
+// has everything, once and in the same order, and so has somebody who comes later.
 func TestChatInBrowsersAtThreeGateways(t *testing.T) {
 	t.Parallel()
 	browsertest.Path(t)
@@ -71,6 +71,7 @@ func TestChatInBrowsersAtThreeGateways(t *testing.T) {
 	says(0, "Ada is back")
 	c.workers[0].Kill()
 	says(2, "a worker less")
+	c.redis.Do("flushall")
 	says(0, "and that is all")
 	enter(3)
 	for i, p := range pages {
