@@ -79,6 +79,7 @@ type loop struct {
 	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
 	predecessor  predecessor // the gateway that still drains; zero: none
 	narrow       *narrowing  // static; nil: no directory
+	contender    *contender  // static; nil: no directory
 
 	inbox inbox
 }
@@ -111,6 +112,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.resendTimer.Target = (*claimResender)(l)
 	if g.interest != nil {
 		l.narrow = newNarrowing(l, g.interest)
+		l.contender = newContender(l, g.arbiter)
 	}
 	return l
 }
@@ -131,6 +133,9 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.forgetArrivals()
 	if l.narrow != nil {
 		l.narrow.tick()
+	}
+	if l.contender != nil {
+		l.contender.tick()
 	}
 }
 
