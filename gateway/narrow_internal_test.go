@@ -134,6 +134,26 @@ func BenchmarkRelayToGroup(b *testing.B) {
 	}
 }
 
+// What a directory adds to a unit of a client: is it parked, and does it have to wait.
+func BenchmarkUnitWithADirectory(b *testing.B) {
+	send := link.Append(nil, &link.Frame{Type: link.Send, Payload: make([]byte, 128)})
+	publish := link.Append(nil, toGroup("group", 128))
+	for _, gateways := range []int{2, 100} {
+		for name, payload := range map[string][]byte{"send": send, "publish": publish} {
+			b.Run(fmt.Sprintf("gateways=%d/%s", gateways, name), func(b *testing.B) {
+				l := narrowLoop(b, gateways)
+				l.learnHolders("group", 1)
+				f := &link.Frame{Type: link.Unit, Token: 1, Payload: payload}
+				for b.Loop() {
+					if waits, _ := l.narrow.unit(nil, f); waits {
+						b.Fatal("it waits")
+					}
+				}
+			})
+		}
+	}
+}
+
 // The first unit of a client that has connected with a uid waits until the uid is visible, and then
 // until the groups that it joins are.
 func TestAUnitWaitsForTheUIDAndItsGroups(t *testing.T) {

@@ -5,12 +5,12 @@ import "github.com/seed-7410fe32/sluice/internal/link"
 // unit applies the effects of a client's messages up to number f.ID, and then acknowledges them. It
 // checks everything before it applies the first effect, so that a malformed unit has no effect.
 func (k *workerLink) unit(f *link.Frame) error {
+	if err := k.loop.g.checkUnit(f.Payload); err != nil {
+		return err
+	}
 	x := k.loop.narrow
 	if x == nil {
 		return k.applyUnit(f)
-	}
-	if err := k.loop.g.checkUnit(f.Payload); err != nil {
-		return err
 	}
 	waits, sets := x.unit(k, f)
 	if waits {
@@ -21,7 +21,7 @@ func (k *workerLink) unit(f *link.Frame) error {
 	return err
 }
 
-// applyUnit is unit for one that needs not wait.
+// applyUnit is unit for one that is checked and needs not wait.
 func (k *workerLink) applyUnit(f *link.Frame) error {
 	l, left, early := k.loop, f.Has(link.FlagLeft), f.Has(link.FlagEarly)
 	s := l.session(f.Slot, f.Token)
@@ -29,9 +29,6 @@ func (k *workerLink) applyUnit(f *link.Frame) error {
 		if err := l.book.Check(k.delivery, s.client(), f.ID, left); err != nil {
 			return err
 		}
-	}
-	if err := l.g.checkUnit(f.Payload); err != nil {
-		return err
 	}
 	o := k.origin()
 	for in := f.Payload; len(in) > 0; {
