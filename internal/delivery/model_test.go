@@ -3,7 +3,9 @@ package delivery
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,17 +20,25 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	events := suite.Of(t, 400_000, 8_000_000, "events")
 	all := events > 1_000_000
+	parts := runtime.GOMAXPROCS(0)
+	tables := make([]table, parts)
+	t.Run("worlds", func(t *testing.T) {
+		for part := range parts {
+			tables[part] = table{}
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
+				t.Parallel()
+				for seed := part; seed*400 < events; seed += parts {
+					play(t, uint64(seed), tables[part])
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
 	seen := table{}
-	for seed := uint64(0); events > 0; seed++ {
-		w := newWorld(t, seed, seen)
-		for range 400 {
-			w.step()
-		}
-		w.finish()
-		events -= 400
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+	for _, part := range tables {
+		seen.add(part)
 	}
 	b, err := os.ReadFile("../../ARCHITECTURE.md")
 	if err != nil {
@@ -47,6 +57,20 @@ func TestModel(t *testing.T) {
 	if text := want.String(); !strings.Contains(string(b), text) {
 		t.Errorf("ARCHITECTURE.md has another form:\n%s", text)
 	}
+}
+
+// play lets 400 random events happen, and then everything finish.
+func play(t *testing.T, seed uint64, seen table) {
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	w := newWorld(t, seed, seen)
+	for range 400 {
+		w.step()
+	}
+	w.finish()
 }
 
 // step lets one random event happen.
