@@ -3,7 +3,6 @@ package delivery
 import (
 	"fmt"
 	"iter"
-	"slices"
 )
 
 // Figures returns how many clients are gone and have not been acknowledged by the worker, how many
@@ -18,7 +17,6 @@ func (k *Link) Figures() (leaving, waiting, kept int) {
 // tests.
 func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
 	queued, pending, departed, parked := 0, 0, 0, 0
-	of := make(map[*Link][]*Client)
 	for c := range clients {
 		if why := b.forbidden(c); why != "" {
 			return fmt.Errorf("client %d, %v: %s", c.Slot, c.state, why)
@@ -29,9 +27,6 @@ func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
 			departed++
 		} else if c.Entry() == Pending {
 			pending++
-		}
-		if k := c.Link(); k != nil {
-			of[k] = append(of[k], c)
 		}
 	}
 	switch {
@@ -51,7 +46,7 @@ func (b *Book) Verify(clients iter.Seq[*Client], links iter.Seq[*Link]) error {
 		return fmt.Errorf("client %d is tried and is not suspect", b.trials.now.Slot)
 	}
 	for k := range links {
-		if err := k.verify(b, of[k]); err != nil {
+		if err := k.verify(b, clients); err != nil {
 			return err
 		}
 	}
@@ -98,13 +93,16 @@ func (b *Book) forbidden(c *Client) string {
 	return ""
 }
 
-// verify checks the sums of a link that has the clients.
-func (k *Link) verify(b *Book, clients []*Client) error {
-	events, messages, attaching := 0, 0, 0
-	for _, c := range clients {
-		attaching += c.flag(attachOut)
-		events += c.InFlight()
-		messages += int(c.bytes())
+// verify checks the sums of a link. Some of the clients are its clients.
+func (k *Link) verify(b *Book, clients iter.Seq[*Client]) error {
+	events, messages, attaching, has := 0, 0, 0, 0
+	for c := range clients {
+		if c.Link() == k {
+			has++
+			attaching += c.flag(attachOut)
+			events += c.InFlight()
+			messages += int(c.bytes())
+		}
 	}
 	n, bytes := k.InFlight()
 	segEvents, segBytes, kept := 0, 0, 0
@@ -114,8 +112,8 @@ func (k *Link) verify(b *Book, clients []*Client) error {
 		kept += cap(seg.bytes)
 	}
 	switch {
-	case len(clients) != k.clients:
-		return fmt.Errorf("a link has %d clients, %d are counted", len(clients), k.clients)
+	case has != k.clients:
+		return fmt.Errorf("a link has %d clients, %d are counted", has, k.clients)
 	case attaching != k.attaching:
 		return fmt.Errorf("%d clients are being attached, %d are counted", attaching, k.attaching)
 	case events != n || segEvents != n:
@@ -149,8 +147,10 @@ func count(list []*Client, c *Client) (n int) {
 }
 
 func (w *lanes) count(c *Client) (n int) {
-	for _, waiter := range slices.Concat(w.small.heap, w.large.heap) {
-		n += boolInt(waiter.c == c)
+	for _, heap := range [...][]creditWaiter{w.small.heap, w.large.heap} {
+		for i := range heap {
+			n += boolInt(heap[i].c == c)
+		}
 	}
 	return n
 }

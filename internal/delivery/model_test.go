@@ -3,7 +3,9 @@ package delivery
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,19 +20,27 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	events := suite.OfModel(t, 400_000, 8_000_000, "events")
 	all := events > 1_000_000
+	parts := runtime.GOMAXPROCS(0)
+	tables, given := make([]table, parts), make([]map[string]int, parts)
+	t.Run("worlds", func(t *testing.T) {
+		for part := range parts {
+			tables[part], given[part] = table{}, map[string]int{}
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
+				t.Parallel()
+				for seed := part; seed*400 < events; seed += parts {
+					play(t, uint64(seed), tables[part], given[part])
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
 	seen, letters := table{}, map[string]int{}
-	for seed := uint64(0); events > 0; seed++ {
-		w := newWorld(t, seed, seen)
-		for range 400 {
-			w.step()
-		}
-		w.finish()
-		events -= 400
-		for event, n := range w.letters {
+	for part := range parts {
+		seen.add(tables[part])
+		for event, n := range given[part] {
 			letters[event] += n
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
 		}
 	}
 	for _, event := range []string{"connect", "adopt", "message", "close"} {
@@ -54,6 +64,24 @@ func TestModel(t *testing.T) {
 	}
 	if text := want.String(); !strings.Contains(string(b), text) {
 		t.Errorf("ARCHITECTURE.md has another form:\n%s", text)
+	}
+}
+
+// play lets 400 random events happen, and then everything finish. It adds the dead letters to
+// letters, by event.
+func play(t *testing.T, seed uint64, seen table, letters map[string]int) {
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	w := newWorld(t, seed, seen)
+	for range 400 {
+		w.step()
+	}
+	w.finish()
+	for event, n := range w.letters {
+		letters[event] += n
 	}
 }
 

@@ -44,6 +44,17 @@ func (t table) note(from State, ev event, to State) {
 	t[at][to] = true
 }
 
+// add adds the transitions of another table.
+func (t table) add(other table) {
+	for at, to := range other {
+		for s, ok := range to {
+			if ok {
+				t.note(State(at[0]), event(at[1]), State(s))
+			}
+		}
+	}
+}
+
 const tableHead = "| event | a client in this state: goes to one of these |\n|---|---|\n"
 
 // rows returns the table as in ARCHITECTURE.md: for each event, the states in which it happens and
