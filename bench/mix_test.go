@@ -91,8 +91,8 @@ func TestOverheard(t *testing.T) {
 func TestSlowReadersOverTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, ca := certstest.New(t).Files(t, "127.0.0.1")
-	p := proctest.Start(t, nil, proctest.Build(t), "bench", "serve", "--write-timeout", "500ms", "--max-output", "67108864",
-		"--tls-cert", cert, "--tls-key", key, "--listen", "wss://127.0.0.1:0")
+	p := proctest.Start(t, nil, proctest.Build(t), "bench", "serve", "--write-timeout", "500ms",
+		"--max-output", "67108864", "--tls-cert", cert, "--tls-key", key, "--listen", "wss://127.0.0.1:0")
 	o := short(bench.Options{
 		Mode: bench.Broadcast, Targets: []string{"wss://" + p.Addrs["wss"] + "/"}, TLS: bench.TLS{CA: ca}, Rate: 200,
 		SlowReaders: 2,
