@@ -286,7 +286,7 @@ func (c *client) oddSize(p []byte) {
 	case string(p) == overloaded:
 		c.turnedAway(errOverloaded)
 	case c.slow == nil:
-		c.unreadable(fmt.Errorf("a message of %d bytes arrived, not of %d", len(p), c.shard.layout.size))
+		c.unreadable(fmt.Errorf("a message of %d bytes arrived, not of %d: %q", len(p), c.shard.layout.size, excerpt(p)))
 	case !c.ready:
 		c.begin()
 	}

@@ -198,6 +198,9 @@ func (s *liar) check(t *testing.T, r *bench.Report) {
 		if s.lie.kind != "" && e.Kind != s.lie.kind {
 			t.Errorf("%+v, and all is of kind %q", e, s.lie.kind)
 		}
+		if e.Kind == "unreadable" && !strings.Contains(e.Example, `"`) {
+			t.Errorf("it is not said what arrived: %+v", e)
+		}
 	}
 	if want := uint64(s.told * s.lie.fails); failures != want {
 		t.Errorf("%d failures, want %d: %+v", failures, want, r.Errors)

@@ -22,7 +22,7 @@ func (l *loop) command(o origin, f *link.Frame) {
 		l.selectRows(o, f)
 	case atClient:
 		if f.Code != uint16(l.index) {
-			l.passOrPause(uint8(f.Code), o, f, o.serial)
+			l.passOrPause(uint8(f.Code), l.narrow.pass(o, f), f, o.serial)
 			return
 		}
 		l.clientCommand(o, f, l.session(f.Slot, f.Token))
@@ -102,6 +102,9 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 			here.serial = o.serial // this link is not read while an inbox is full
 		}
 		l.everywhere(here, &e)
+		if l.contender != nil {
+			l.contender.claimed(s.member.UID(), claim)
+		}
 	}
 	if k := s.link(); tell && k != nil {
 		k.refresh(s)

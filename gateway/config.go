@@ -101,9 +101,11 @@ type Config struct {
 	MaxBuffered int
 	// MaxDeliveries is how many links may end while a message is unacknowledged on them, between
 	// 3 and 255. Then the message is a dead letter: it is given up, and its client is notified. A
-	// link that its own worker has replaced does not count. A client whose Connect event is a dead
-	// letter is closed. Older unacknowledged events of the client are tried first, so the first
-	// message of a new client may use up to three links more. Defaults to 5.
+	// link that its own worker has replaced does not count. From the third on, a link that breaks
+	// does not count either if the same worker process then opens another link, ten times
+	// MaxDeliveries in all. A client whose Connect event is a dead letter is closed. Older
+	// unacknowledged events of the client are tried first, so the first message of a new client may
+	// use up to three links more. Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
 	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.
@@ -135,6 +137,9 @@ type Config struct {
 	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
 	// keep an answer that it has returned.
 	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
+	// SharedInvoke says that OnInvoke acts on the same state in all gateways that have it set. Workers
+	// call the first gateway nevertheless, and the next one while they have no link to that.
+	SharedInvoke bool
 	// OnStats gets the reports of workers about their calls: how many there were of which kind, how
 	// long they took, and what the failures said. Each worker sends one every second in which there
 	// were calls, and the next one when OnStats has returned nil for it. Return nil when the report

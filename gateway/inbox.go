@@ -21,6 +21,7 @@ type noteKind uint8
 
 const (
 	noteCommand noteKind = iota // a frame to execute here; the reply goes to the link with the serial
+	noteJoin                    // the same, and a reference to the set that it needs is released then
 	notePart                    // a frame to execute here; the reply goes to the gather with the serial
 	noteAnswer                  // a Reply for the link with the serial
 	noteSum                     // a Reply for the gather with the serial
@@ -119,6 +120,11 @@ func (l *loop) note(o origin, f *link.Frame) {
 	switch o.kind {
 	case noteCommand, notePart:
 		l.command(o, f)
+	case noteJoin:
+		o.kind = noteCommand
+		l.command(o, f)
+		set, _ := joined(f)
+		l.narrow.interest.release(set)
 	case noteAnswer:
 		l.reply(o.serial, f)
 	case noteSum:

@@ -29,8 +29,9 @@ type interest struct {
 	holder  *narrow.Holder // guarded by mu
 	notices [][]notice     // by loop, guarded by mu; bound: joins that wait for the directory
 	lookups []lookup       // guarded by mu; bound: sets that a sender knows
-	ticks   []uint32       // of each loop, at most one more than the least; guarded by mu
-	removes bool           // the last call was one that removes before it enters; guarded by mu
+	// told is the number of the doubt, from 1 for the start, of whose end the directory was told last.
+	told    uint64 // guarded by mu
+	removes bool   // the last call was one that removes before it enters; guarded by mu
 }
 
 // notice is something that a loop has to do: its senders have to forget something, the directory
@@ -67,7 +68,7 @@ func newInterest(g *Gateway, loops int) *interest {
 	return &interest{
 		g: g, dir: g.cfg.Directory, member: g.place.entry(g.cfg.ID),
 		wake: make(chan struct{}, 1), locate: make(chan struct{}, 1),
-		holder: narrow.NewHolder(g.cfg.ID, loops), notices: make([][]notice, loops), ticks: make([]uint32, loops),
+		holder: narrow.NewHolder(g.cfg.ID, loops), notices: make([][]notice, loops),
 	}
 }
 
@@ -100,23 +101,19 @@ func (n *interest) hold(set directory.Set) bool {
 	return visible
 }
 
+// entry reports whether the gateway holds a set, and in which generation of the directory it is
+// entered. Token 0 means not yet.
+func (n *interest) entry(set directory.Set) (token narrow.Token, holds bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.holder.Entry(set)
+}
+
 func (n *interest) release(set directory.Set) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.holder.Release(n.loopTime(), set)
+	n.holder.Release(n.now(), set)
 }
-
-// tick is called by a loop once a second, after it has done what other loops have passed to it.
-func (n *interest) tick(loop uint8) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.ticks[loop] = slices.Min(n.ticks) + 1
-}
-
-// loopTime is the time that all loops have seen, in seconds. A set without members stays entered
-// for some of it, in case that a command which needs it is still on its way to a loop. It is called
-// with mu.
-func (n *interest) loopTime() time.Duration { return time.Duration(slices.Min(n.ticks)) * tickEvery }
 
 // await has a loop told when a set that it holds is visible.
 func (n *interest) await(set directory.Set, w narrow.Waiter) {
@@ -219,6 +216,7 @@ func (n *interest) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		worked, ok := n.update(ctx)
+		n.tell()
 		switch {
 		case !ok:
 			failures++
@@ -239,6 +237,20 @@ func (n *interest) keep(ctx context.Context) {
 		case <-n.dir.Changed():
 		case <-pause.C:
 		}
+	}
+}
+
+// tell tells others that sets of members from before the end of a doubt are entered.
+func (n *interest) tell() {
+	n.mu.Lock()
+	now := n.holder.Doubts + 1
+	over := n.holder.Token() != 0 && now != n.told
+	if over {
+		n.told = now
+	}
+	n.mu.Unlock()
+	if over {
+		n.g.place.entered(now)
 	}
 }
 
@@ -282,13 +294,13 @@ func (n *interest) update(ctx context.Context) (worked, ok bool) {
 // turns. In doubt nothing is removed by a call, so that needs no turn. It is called with mu.
 func (n *interest) next() (enters, leaves []directory.Set) {
 	if n.removes = !n.removes && n.holder.Crowded(); n.removes || n.holder.InDoubt() {
-		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
+		leaves = n.holder.TakeLeaves(n.now(), maxEntries)
 	}
 	if len(leaves) == 0 {
 		enters = n.holder.TakeEnters(n.now(), maxEntries)
 	}
 	if len(leaves)+len(enters) == 0 {
-		leaves = n.holder.TakeLeaves(n.loopTime(), maxEntries)
+		leaves = n.holder.TakeLeaves(n.now(), maxEntries)
 	}
 	return enters, leaves
 }

@@ -30,7 +30,6 @@ type workerLink struct {
 	asked        int  // questions about clients that it has not answered
 	// authenticates: its worker answers such questions.
 	authenticates bool
-	replaced      bool // by a newer link of the same worker
 	ended         bool // the link is removed: further input is ignored, because its clients have other workers
 }
 
@@ -59,7 +58,6 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	k.serial = l.serials
 	for _, old := range l.links {
 		if old.hello.ID == k.hello.ID {
-			old.replaced = true
 			old.goAway(link.Replaced, "the worker has opened a new link")
 		}
 	}
@@ -77,7 +75,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	l.pool.add(k)
 	l.noteWorkers()
-	l.book.WorkerReady()
+	l.book.WorkerReady(k.delivery)
 	l.rebalance.begin(l, l.g.cfg.Rebalance)
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index,
 		"remote", c.RemoteAddr().String())
@@ -112,14 +110,14 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	b.CatchUp(k.delivery)
 	if k.backlogged && k.conn.Buffered() <= k.delivery.Window()/2 {
 		k.backlogged = false
-		b.WorkerReady()
+		b.WorkerReady(nil)
 	}
 	return taken
 }
 
 // OnClose implements engine.Handler.
 func (k *workerLink) OnClose(c *engine.Conn, err error) {
-	k.remove()
+	k.remove(delivery.Broken)
 	k.loop.linked--
 	lost, _ := k.delivery.InFlight()
 	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
@@ -130,7 +128,7 @@ func (k *workerLink) OnClose(c *engine.Conn, err error) {
 // remove takes the link out of the loop as soon as the link accepts no more frames. Its clients
 // stay and go to other workers: at once if they have unacknowledged or queued messages, else with
 // their next event.
-func (k *workerLink) remove() {
+func (k *workerLink) remove(how delivery.End) {
 	l := k.loop
 	if k.ended {
 		return
@@ -151,11 +149,11 @@ func (k *workerLink) remove() {
 	l.book.Lost(k.delivery, k.conn.Unflushed())
 	for _, s := range l.sessions {
 		if s != nil && s.delivery.Link() == k.delivery {
-			l.book.Orphan(&s.delivery, k.replaced)
+			l.book.Orphan(&s.delivery, how)
 			s.throttle()
 		}
 	}
-	l.book.WorkerReady()
+	l.book.WorkerReady(nil)
 }
 
 // frame handles one frame of the worker.
@@ -170,9 +168,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 		if err := k.loop.g.check(f); err != nil {
 			return err
 		}
-		if x := k.loop.narrow; x == nil || !x.join(k, f) {
-			k.loop.command(k.origin(), f)
-		}
+		k.plain(f)
 		return nil
 	}
 	if err := wellFormed(f); err != nil {
@@ -342,7 +338,7 @@ func (k *workerLink) workerGoaway(f *link.Frame) {
 			"status", status.String(), "text", string(why))
 	}
 	k.conn.Close(fmt.Errorf("gateway: the worker ended the link: %v", status))
-	k.remove()
+	k.remove(delivery.Closed)
 }
 
 // maxWhy bounds the text of a worker's GOAWAY frame in the log, in bytes.
@@ -359,7 +355,11 @@ func (k *workerLink) goAway(status link.Status, text string) {
 func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
 	k.conn.CloseAfterFlush(closing(reason), flushTimeout)
-	k.remove()
+	how := delivery.Closed
+	if status == link.Replaced {
+		how = delivery.Replaced
+	}
+	k.remove(how)
 }
 
 // OnTimer implements engine.TimerHandler. It is the link's heartbeat.

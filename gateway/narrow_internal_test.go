@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/delivery"
 	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/link"
@@ -24,9 +25,7 @@ func narrowLoop(tb testing.TB, n int) *loop {
 	}
 	tb.Cleanup(d.Close)
 	g := newGate(tb, Config{ID: 1 << 20, Loops: 1, Directory: d, Logger: slog.New(slog.DiscardHandler)}).g
-	g.started, g.interest = time.Now(), newInterest(g, 1)
 	l := g.loops[0]
-	l.narrow = newNarrowing(l, g.interest)
 	for id := range uint32(n) {
 		l.peers[id+1] = newPeer(l, link.Peer{ID: id + 1, Addr: "simulated"}, func() {})
 		l.narrow.sender.AddGateway(id + 1)
@@ -84,6 +83,15 @@ func TestThreeOfAHundredGateways(t *testing.T) {
 	if s := l.snapshot(); s.SendsNarrowed != 2 || s.GatewaysSpared != 2*97 || s.SendsWidenedUnknown != 2 {
 		t.Errorf("%+v", s.NarrowStats)
 	}
+	l.narrow = nil
+	for f, want := range map[*link.Frame]uint64{
+		{Type: link.Publish, Code: link.TargetClients, Payload: clients}: 2, toGroup("g", 128): 100,
+	} {
+		before := l.stats.Relayed
+		if l.relayToAll(origin{}, f); l.stats.Relayed-before != want {
+			t.Errorf("without a directory: passed on to %d gateways, want %d", l.stats.Relayed-before, want)
+		}
+	}
 }
 
 func toAllClients() *link.Frame {
@@ -130,7 +138,7 @@ func BenchmarkRelayToGroup(b *testing.B) {
 // until the groups that it joins are.
 func TestAUnitWaitsForTheUIDAndItsGroups(t *testing.T) {
 	t.Parallel()
-	x := newNarrowGate(t)
+	x := newNarrowGate(t, 1)
 	l := x.loop
 	x.narrows() // not in doubt any more
 	s := &session{lis: x.lis}
@@ -158,6 +166,65 @@ func TestAUnitWaitsForTheUIDAndItsGroups(t *testing.T) {
 	if !l.members.HasGroup("g") || len(client.Take()) == 0 || s.delivery.Entry() != delivery.Admitted ||
 		l.narrow.parking.bytes != 0 || len(l.narrow.parking.of)+len(l.narrow.parking.client) > 0 {
 		t.Errorf("in the group: %v; %+v", l.members.HasGroup("g"), l.narrow.parking)
+	}
+}
+
+// A command that makes a client of another loop a member needs the set until it is done. The set is
+// visible then, although the doubt has ended meanwhile, or the set would have left the directory.
+func TestAJoinOnItsWayHoldsItsSet(t *testing.T) {
+	t.Parallel()
+	set := directory.Set{Kind: link.SetGroup, Name: "g"}
+	doubt := func(x narrowGate) func() { return x.narrows }
+	lingering := func(x narrowGate) func() {
+		x.narrows()
+		x.g.interest.hold(set)
+		x.narrows()
+		x.g.interest.release(set)
+		return func() {
+			x.g.started = x.g.started.Add(-lingers)
+			x.narrows()
+		}
+	}
+	for name, state := range map[string]func(narrowGate) func(){"in doubt": doubt, "without members": lingering} {
+		for _, way := range []string{"plain", "unit", "relay"} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				t.Parallel()
+				x := newNarrowGate(t, 2)
+				options := engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true}
+				client := &session{lis: x.lis}
+				x.sim.Open(1, netip.AddrPort{}, client, options)
+				hello := link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}}
+				worker := x.sim.Open(0, netip.AddrPort{}, newWorkerLink(x.loop, hello), options)
+				other := x.sim.Open(0, netip.AddrPort{}, newInLink(x.loop, link.WorkerHello{Role: link.RolePeer}), options)
+				x.sim.Settle()
+				join := link.Frame{
+					Type: link.Join, Code: 1, Slot: client.delivery.Slot, Token: client.token(), Payload: []byte("g"),
+				}
+				meanwhile := state(x)
+				switch way {
+				case "plain":
+					join.Flags, join.ID = link.FlagResult, 1
+					worker.Send(link.Append(nil, &join))
+				case "unit":
+					unit := link.Frame{Type: link.Unit, Flags: link.FlagEarly, Payload: link.Append(nil, &join)}
+					worker.Send(link.Append(nil, &unit))
+				case "relay":
+					other.Send(link.Append(nil, &link.Frame{Type: link.Relay, Token: 1, Payload: link.Append(nil, &join)}))
+				}
+				for _, p := range []*enginetest.Peer{worker, other} {
+					for p.Read(1 << 20) {
+					}
+				}
+				x.sim.Turn(0)
+				if meanwhile(); x.g.interest.token() == 0 || x.g.loops[1].members.HasGroup("g") {
+					t.Fatal("in doubt, or the join is not on its way")
+				}
+				x.sim.Turn(1)
+				if !x.g.loops[1].members.HasGroup("g") || !x.g.interest.hold(set) {
+					t.Errorf("in the group: %v, which is not visible", x.g.loops[1].members.HasGroup("g"))
+				}
+			})
+		}
 	}
 }
 
@@ -192,18 +259,15 @@ type narrowGate struct {
 	loop *loop
 }
 
-func newNarrowGate(t *testing.T) narrowGate {
+func newNarrowGate(t *testing.T, loops int) narrowGate {
 	t.Helper()
 	d, err := directory.NewMemory(directory.MemoryConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
-	x := newGate(t, Config{ID: 1 << 20, Loops: 1, Directory: d, Logger: slog.New(slog.DiscardHandler)})
-	x.g.started, x.g.interest = time.Now(), newInterest(x.g, 1)
-	l := x.g.loops[0]
-	l.narrow = newNarrowing(l, x.g.interest)
-	return narrowGate{x, t, l}
+	x := newGate(t, Config{ID: 1 << 20, Loops: loops, Directory: d, Logger: slog.New(slog.DiscardHandler)})
+	return narrowGate{x, t, x.g.loops[0]}
 }
 
 // narrows makes the next call of the directory.
@@ -218,7 +282,7 @@ func (x narrowGate) narrows() {
 // is bounded by its clients, and not by how many have come and gone.
 func TestSetsGoDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	x := newNarrowGate(t)
+	x := newNarrowGate(t, 1)
 	x.g.cfg.Directory.Close()
 	n := x.g.interest
 	n.hold(directory.Set{Kind: directory.Group, Name: "stays"})
@@ -234,9 +298,7 @@ func TestSetsGoDuringAnOutage(t *testing.T) {
 	if held, queued := n.holder.Len(), n.holder.Queued(); held > most || queued > most {
 		t.Errorf("holds %d sets, and %d wait; want at most %d", held, queued, most)
 	}
-	for range lingerTicks {
-		n.tick(0)
-	}
+	x.g.started = x.g.started.Add(-lingers)
 	for range 200 {
 		_, _ = n.update(t.Context())
 	}
@@ -245,13 +307,13 @@ func TestSetsGoDuringAnOutage(t *testing.T) {
 	}
 }
 
-// lingerTicks is a number of seconds after which a set without members has left.
-const lingerTicks = 11
+// lingers is a time after which a set without members has left.
+const lingers = 11 * time.Second
 
 // Joins that never pause do not keep sets without members in memory and in the directory.
 func TestSetsGoWhileOthersCome(t *testing.T) {
 	t.Parallel()
-	x := newNarrowGate(t)
+	x := newNarrowGate(t, 1)
 	x.narrows() // not in doubt any more
 	n := x.g.interest
 	const came = 100_000

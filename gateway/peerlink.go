@@ -271,10 +271,17 @@ func (k *inLink) execute(f *link.Frame) error {
 	if err != nil {
 		return err
 	}
-	if x := l.narrow; x != nil && x.arrived(k, f, &inner) {
+	x := l.narrow
+	if x == nil {
+		return k.apply(f, &inner)
+	}
+	waits, sets := x.arrived(k, f, &inner)
+	if waits {
 		return nil
 	}
-	return k.apply(f, &inner)
+	err = k.apply(f, &inner)
+	x.releaseAll(sets)
+	return err
 }
 
 // applyParked applies a command that was parked.

@@ -46,6 +46,21 @@ func (k *workerLink) applyUnit(f *link.Frame) error {
 	return nil
 }
 
+// plain executes a command that is not in a unit.
+func (k *workerLink) plain(f *link.Frame) {
+	x := k.loop.narrow
+	if x == nil {
+		k.loop.command(k.origin(), f)
+		return
+	}
+	waits, sets := x.plain(k, f)
+	if waits {
+		return
+	}
+	k.loop.command(k.origin(), f)
+	x.releaseAll(sets)
+}
+
 // answer applies a SEND that is a unit: it also acknowledges its client's messages up to number
 // f.ID.
 func (k *workerLink) answer(f *link.Frame) error {

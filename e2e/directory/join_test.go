@@ -76,7 +76,7 @@ func TestChatOnThreeNodes(t *testing.T) {
 	c := newCluster(t, 0, 0)
 	var nodes []*proctest.Process
 	for _, workers := range []string{"0", "0", "2"} {
-		nodes = append(nodes, proctest.Start(t, nil, c.bin, "chat", "--engine", c.url(),
+		nodes = append(nodes, proctest.Start(t, nil, c.bin, "chat", "--engine", c.url,
 			"--listen", "text://127.0.0.1:0", "--reactors", "1", "--workers", workers))
 	}
 	for i, n := range nodes {

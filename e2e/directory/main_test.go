@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/internal/redistest"
@@ -21,21 +22,31 @@ import (
 
 func TestMain(m *testing.M) {
 	suite.Beside(3)
-	leaktest.Main(m, http.DefaultClient.CloseIdleConnections)
+	leaktest.Main(m, http.DefaultClient.CloseIdleConnections, browsertest.End)
 }
 
 // cluster is gateways and workers with a directory in Redis. One goroutine uses it.
 type cluster struct {
 	t        *testing.T
 	bin      string
-	redis    *redistest.Server
+	redis    *redistest.Server // nil if it is not a single one
+	url      string            // of --engine
 	gateways []*proctest.Process
 	workers  []*proctest.Process
 }
 
 func newCluster(t *testing.T, gateways, workers int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, redis: redistest.Start(t), bin: proctest.Build(t)}
+	redis := redistest.Start(t)
+	c := clusterAt(t, "redis://"+redis.Addr, gateways, workers)
+	c.redis = redis
+	return c
+}
+
+// clusterAt is like newCluster, for a Redis that runs.
+func clusterAt(t *testing.T, url string, gateways, workers int) *cluster {
+	t.Helper()
+	c := &cluster{t: t, url: url, bin: proctest.Build(t)}
 	for range gateways {
 		c.gateway()
 	}
@@ -45,12 +56,10 @@ func newCluster(t *testing.T, gateways, workers int) *cluster {
 	return c
 }
 
-func (c *cluster) url() string { return "redis://" + c.redis.Addr }
-
 // gateway starts a gateway.
 func (c *cluster) gateway() *proctest.Process {
 	c.t.Helper()
-	g := proctest.Start(c.t, nil, c.bin, "gateway", "--engine", c.url(), "--inner", "127.0.0.1:0", "--reactors", "2",
+	g := proctest.Start(c.t, nil, c.bin, "gateway", "--engine", c.url, "--inner", "127.0.0.1:0", "--reactors", "2",
 		"--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--admin", "127.0.0.1:0")
 	c.gateways = append(c.gateways, g)
 	return g
@@ -59,16 +68,23 @@ func (c *cluster) gateway() *proctest.Process {
 // worker starts a worker that does what a load asks for.
 func (c *cluster) worker() {
 	c.t.Helper()
-	w := proctest.Start(c.t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url())
+	w := proctest.Start(c.t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url)
 	c.workers = append(c.workers, w)
 }
 
 // load starts a load of all gateways that were started.
 func (c *cluster) load(window time.Duration) <-chan *bench.Report {
-	o := bench.Options{
-		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 60, Rate: 300,
-		Warmup: time.Second, Window: window, Drain: 15 * time.Second,
-	}
+	return c.loadOf(bench.Options{Mode: bench.Echo, Conns: 60, Rate: 300, Window: window})
+}
+
+// chat starts a load of people at all gateways that were started. They log in, talk in rooms and in
+// private, leave and come back.
+func (c *cluster) chat(window time.Duration) <-chan *bench.Report {
+	return c.loadOf(bench.Options{Mode: bench.Chat, Conns: 90, RoomSize: 2, Rate: 150, Window: window})
+}
+
+func (c *cluster) loadOf(o bench.Options) <-chan *bench.Report {
+	o.Codec, o.Warmup, o.Drain = bench.WebSocket, time.Second, 15*time.Second
 	for _, g := range c.gateways {
 		o.Targets = append(o.Targets, g.Addrs["ws"])
 	}

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -17,18 +15,8 @@ import (
 func TestNarrowChat(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, 2)
-	for _, g := range c.gateways {
-		c.inUse(g)
-		proctest.Await(t, "the gateway is not in doubt", func() bool { return c.figure(g, "sluice_in_doubt") == 0 })
-	}
-	o := bench.Options{
-		Mode: bench.Chat, Codec: bench.WebSocket, Conns: 90, RoomSize: 2, Rate: 150,
-		Warmup: time.Second, Window: 26 * time.Second, Drain: 15 * time.Second,
-	}
-	for _, g := range c.gateways {
-		o.Targets = append(o.Targets, g.Addrs["ws"])
-	}
-	load := fleet.Load(t, o)
+	c.certain()
+	load := c.chat(26 * time.Second)
 	time.Sleep(7 * time.Second)
 	spared := c.sum("sluice_gateways_spared_total")
 	c.redis.Do("flushall")
@@ -51,8 +39,15 @@ func TestNarrowChat(t *testing.T) {
 	if n := c.sum("sluice_commands_dropped_total"); n > 0 {
 		t.Errorf("%v commands were dropped", n)
 	}
+	c.certain()
+}
+
+// certain waits until all gateways have workers and are not in doubt.
+func (c *cluster) certain() {
+	c.t.Helper()
 	for _, g := range c.gateways {
-		proctest.Await(t, "the gateway is not in doubt", func() bool { return c.figure(g, "sluice_in_doubt") == 0 })
+		c.inUse(g)
+		proctest.Await(c.t, "the gateway is not in doubt", func() bool { return c.figure(g, "sluice_in_doubt") == 0 })
 	}
 }
 

@@ -80,7 +80,7 @@ func TestStartWithoutRedis(t *testing.T) {
 	ready := make(chan *proctest.Process, 2)
 	go func() { ready <- c.gateway() }()
 	go func() {
-		ready <- proctest.Start(t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url())
+		ready <- proctest.Start(t, nil, c.bin, "bench", "serve", "--worker", "--engine", c.url)
 	}()
 	select {
 	case <-ready:

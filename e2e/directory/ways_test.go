@@ -32,12 +32,10 @@ func TestWaysToRedis(t *testing.T) {
 			return []string{"--engine", "rediss://" + r.Addr, "--engine-ca", ca}
 		},
 		"Sentinel": func(t *testing.T) []string {
-			w := redistest.Sentinel(t, 1)
-			return []string{"--engine", "redis+sentinel://" + w.Sentinels[0].Addr + "," + w.Sentinels[1].Addr + "/" + w.Name}
+			return []string{"--engine", redistest.Sentinel(t, 1).URL()}
 		},
 		"Cluster": func(t *testing.T) []string {
-			n := redistest.Cluster(t)
-			return []string{"--engine", "redis+cluster://" + n.Servers[0].Addr, "--engine-prefix", "mine"}
+			return []string{"--engine", redistest.Cluster(t).URL(), "--engine-prefix", "mine"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,7 +56,7 @@ type Limits struct {
 	MaxQueue      int    // of all queues, at which clients stall
 	MaxUnrouted   int    // of all queues, at which messages are rejected while there is no worker
 	QueueTimeout  uint32 // milliseconds that messages wait while there is no worker; 0: for ever
-	MaxDeliveries int    // links that may end before an event is a dead letter
+	MaxDeliveries int    // links that may end before an event is a dead letter; see trial.go
 	MaxDeparted   int    // clients that are gone and not acknowledged
 	MaxLeaving    int    // of them those of one link, before the worker gets no more clients
 }
@@ -351,5 +351,5 @@ func (b *Book) CatchUp(k *Link) {
 	}
 	k.behind = false
 	b.host.TakesClients(k, true)
-	b.WorkerReady()
+	b.WorkerReady(nil)
 }

@@ -145,8 +145,12 @@ func (b *Book) leaveLane(c *Client) {
 	}
 }
 
-// WorkerReady is the event that a worker takes clients: those that wait are assigned.
-func (b *Book) WorkerReady() {
+// WorkerReady is the event that a worker takes clients: those that wait are assigned. opened is its
+// link if that is new, else nil.
+func (b *Book) WorkerReady(opened *Link) {
+	if opened != nil {
+		b.trials.cameBack(opened.Worker)
+	}
 	b.host.Resume(nil)
 	list := b.waiting
 	b.waiting = nil
@@ -213,16 +217,16 @@ func (b *Book) Lost(k *Link, unflushed []byte) {
 	k.log = segments{}
 }
 
-// Orphan takes a client from a link that has ended. replaced means that the worker itself has
-// replaced the link. Otherwise the client's oldest event may have ended the worker.
-func (b *Book) Orphan(c *Client, replaced bool) {
-	tried := !replaced && c.eventOut()
+// Orphan takes a client from a link that has ended. Unless the link was replaced, the client's
+// oldest event may have ended the worker.
+func (b *Book) Orphan(c *Client, how End) {
+	tried := how != Replaced && c.eventOut()
 	due := c.InFlight() > 0 || c.queue.held() > 0 || c.flags&gone != 0
 	c.state, c.out, c.flight = Parked, 0, run{}
 	c.flags &^= attachOut
 	c.place = b.host.Now()
 	c.setCause(Died)
-	if replaced {
+	if how == Replaced {
 		c.setCause(LinkLost)
 	}
 	if c.queue != nil {
@@ -232,7 +236,7 @@ func (b *Book) Orphan(c *Client, replaced bool) {
 	}
 	b.host.ResumeClient(c) // another worker may have credit
 	if tried {
-		b.deliveryFailed(c)
+		b.deliveryFailed(c, how)
 	}
 	switch {
 	case c.state == Forgotten || !due:

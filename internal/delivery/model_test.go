@@ -87,9 +87,12 @@ func (w *world) step() {
 			w.credits(k)
 		}
 	default:
-		w.does(evWorker, any1, w.book.WorkerReady)
+		w.ready(nil)
 	}
 }
+
+// ready lets a worker take clients. k is its link if that is new.
+func (w *world) ready(k *Link) { w.does(evWorker, any1, func() { w.book.WorkerReady(k) }) }
 
 func (w *world) connect() {
 	slot := slices.Index(w.slots, nil)
@@ -227,7 +230,13 @@ func (w *world) join() {
 		k.Share = 1 + w.rng.IntN(300)
 	}
 	w.links = append(w.links, k)
-	w.does(evWorker, any1, w.book.WorkerReady)
+	for c := range w.clients() {
+		for i := range c.failed {
+			x := &c.failed[i]
+			x.back = x.back || x.how == Broken && x.worker == k.id
+		}
+	}
+	w.ready(&k.Link)
 }
 
 // loses ends a link. The Book hears of it later than the link's connection has ended.
@@ -238,18 +247,25 @@ func (w *world) loses(k *worker) {
 	if k.open = false; w.rng.IntN(3) == 0 && !w.calm {
 		w.says(w.someClient())
 	}
+	w.lose(k, []End{Closed, Broken, Broken, Replaced}[w.rng.IntN(4)])
+}
+
+func (w *world) lose(k *worker, how End) {
+	k.open = false
 	w.links = slices.DeleteFunc(w.links, func(x *worker) bool { return x == k })
-	replaced := w.rng.IntN(4) == 0
 	w.does(evLost, func(c *client) bool { return c.before.hasLink() && c.link == &k.Link }, func() {
 		w.book.Lost(&k.Link, k.out)
 		for c := range w.clients() {
 			if c.Link() == &k.Link {
 				c.with = nil
-				w.book.Orphan(&c.Client, replaced)
+				if how != Replaced && c.eventOut() {
+					c.failed = append(c.failed, failure{k.id, how, false})
+				}
+				w.book.Orphan(&c.Client, how)
 			}
 		}
 	})
-	w.does(evWorker, any1, w.book.WorkerReady)
+	w.ready(nil)
 }
 
 func (w *world) drains(k *worker) {
@@ -309,7 +325,7 @@ func (w *world) finish() {
 			w.does(evWorker, any1, func() { w.book.CatchUp(&k.Link) })
 			w.flushes(k)
 		}
-		w.does(evWorker, any1, w.book.WorkerReady)
+		w.ready(nil)
 		if w.rests() {
 			break
 		}

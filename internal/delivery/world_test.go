@@ -39,7 +39,15 @@ type client struct {
 	closed   bool // its connection has ended
 	refused  bool
 	with     *worker
-	before   State // at the start of an event
+	before   State     // at the start of an event
+	failed   []failure // deliveries of its oldest event, oldest first
+}
+
+// failure is a delivery whose link ended before the event was acknowledged.
+type failure struct {
+	worker byte
+	how    End
+	back   bool // the link broke, and the worker has come back
 }
 
 // worker is a link and the worker at its end.
@@ -209,10 +217,16 @@ func (w *world) Rejected(_ *Client, code string, count int) {
 func (w *world) Refuse(c *Client) { w.of(c).refused = true }
 
 // DeadLetter implements Host.
-func (w *world) DeadLetter(c *Client, event string, _, deliveries int) {
-	if deliveries < w.book.MaxDeliveries {
-		w.Fatalf("client %d: dead letter after %d deliveries", c.Slot, deliveries)
+func (w *world) DeadLetter(d *Client, event string, _, deliveries int) {
+	c, blamed, trials := w.of(d), 0, 0
+	for i, x := range c.failed { // the first ones make the event suspect, even if the worker has come back
+		blamed += boolInt(i < SuspectAfter || !x.back)
+		trials += boolInt(i >= SuspectAfter && x.how == Broken)
 	}
+	if deliveries != len(c.failed) || blamed < w.book.MaxDeliveries && trials < maxBroken*w.book.MaxDeliveries {
+		w.Fatalf("client %d: dead letter after %d deliveries: %+v", c.Slot, deliveries, c.failed)
+	}
+	c.failed = nil
 	if event == "message" {
 		w.counted.dead++
 	}
@@ -294,6 +308,11 @@ func (w *world) does(ev event, about func(c *client) bool, do func()) {
 			w.seen.note(c.before, ev, c.state)
 		case c.before != c.state:
 			w.seen.note(c.before, evOthers, c.state)
+		}
+	}
+	for c := range w.clients() {
+		if c.tries == 0 {
+			c.failed = nil // its oldest event is another one
 		}
 	}
 	w.verify()

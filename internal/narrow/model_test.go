@@ -50,7 +50,7 @@ type node struct {
 	calls  []func()                 // answers and executions under way, in order
 	busy   bool                     // a call of the holder is under way
 	refs   map[directory.Set]int    // members
-	acked  map[directory.Set]bool   // of them, that were acknowledged: a message must reach them
+	acked  map[directory.Set]bool   // members that were acknowledged: a message must reach them
 	waits  map[uint64]directory.Set // joins that wait, by number of the waiter
 	last   uint64
 }
@@ -152,10 +152,7 @@ func (n *node) settle() {
 	for _, v := range n.holder.TakeVisible() {
 		if set, ok := n.waits[v.Number]; ok {
 			delete(n.waits, v.Number)
-			if n.refs[set] > 0 {
-				n.acked[set] = true
-			}
-			n.holder.Release(n.w.now, set)
+			n.pass(set)
 		}
 	}
 }
@@ -346,18 +343,29 @@ func (l *nodeLoop) locate() {
 	})
 }
 
-// join adds a member. It is acknowledged when the set is visible.
+// join is a command that makes a client a member. It needs the set, and waits until that is
+// visible.
 func (n *node) join(set directory.Set) {
-	n.refs[set]++
 	if n.holder.Hold(n.w.now, set) {
-		n.acked[set] = true
-	} else if !n.acked[set] {
-		n.holder.Hold(n.w.now, set) // that of the unit that waits
+		n.pass(set)
+	} else {
 		n.last++
 		n.waits[n.last] = set
 		n.holder.Await(set, Waiter{0, n.last})
 	}
 	n.settle()
+}
+
+// pass passes such a command to the loop of the client. There the member is added, and acknowledged
+// at once. The command needs the set until then.
+func (n *node) pass(set directory.Set) {
+	n.calls = append(n.calls, func() {
+		n.refs[set]++
+		n.holder.Hold(n.w.now, set)
+		n.acked[set] = true
+		n.holder.Release(n.w.now, set)
+		n.settle()
+	})
 }
 
 func (n *node) leave(set directory.Set) {

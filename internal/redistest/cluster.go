@@ -38,6 +38,9 @@ func Cluster(tb testing.TB) *Nodes {
 	return n
 }
 
+// URL returns the URL of the Cluster, with one of its nodes.
+func (n *Nodes) URL() string { return "redis+cluster://" + n.Servers[0].Addr }
+
 // Owner returns the index of the node that serves the slot of a key, and the slot.
 func (n *Nodes) Owner(key string) (node int, slot string) {
 	n.tb.Helper()

@@ -61,6 +61,11 @@ func startSentinel(tb testing.TB, name, primary string) *Server {
 	return nil
 }
 
+// URL returns the URL by which the primary is found, with two of the Sentinels.
+func (w *Watched) URL() string {
+	return "redis+sentinel://" + w.Sentinels[0].Addr + "," + w.Sentinels[1].Addr + "/" + w.Name
+}
+
 // Primary returns the server that the first Sentinel calls the primary.
 func (w *Watched) Primary() *Server {
 	w.tb.Helper()

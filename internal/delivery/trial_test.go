@@ -1,0 +1,39 @@
+package delivery
+
+import "testing"
+
+// Each link that carries a message breaks, and the worker comes back each time. The message is
+// tried on many links, but not for ever.
+func TestMessageThatBreaksLinksIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, table{})
+	w.calm = true
+	w.book.MaxDeliveries = 5
+	w.connect()
+	c := w.slots[0]
+	links := 0
+	for ; w.counted.dead == 0; links++ {
+		if links > 1000 {
+			t.Fatalf("after %d links it is still tried", links)
+		}
+		k := &worker{id: 7, open: true, has: make(map[uint64]*holding)}
+		k.Init(k, [16]byte{k.id}, 1<<20)
+		w.links = append(w.links, k)
+		w.resumesTrials()
+		w.ready(&k.Link)
+		if links == 0 {
+			w.acknowledge(k, k.has[c.token], 0, false)
+			w.says(c)
+		}
+		if c.out != 1 {
+			t.Fatalf("link %d carries %d messages", links, c.out)
+		}
+		w.lose(k, Broken)
+	}
+	if want := SuspectAfter + 5*maxBroken; links != want {
+		t.Errorf("it was tried on %d links, not %d", links, want)
+	}
+	if len(w.book.trials.broken) != 0 || c.tries != 0 {
+		t.Errorf("of what has ended there remain %d trials, %d tries", len(w.book.trials.broken), c.tries)
+	}
+}
