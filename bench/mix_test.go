@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/certs/certstest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -83,6 +84,23 @@ func TestOverheard(t *testing.T) {
 	enough()
 	if err := <-said; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Slow readers can have TLS: the server cuts those that read nothing.
+func TestSlowReadersOverTLS(t *testing.T) {
+	t.Parallel()
+	cert, key, ca := certstest.New(t).Files(t, "127.0.0.1")
+	p := proctest.Start(t, nil, proctest.Build(t), "bench", "serve", "--write-timeout", "500ms",
+		"--max-output", "67108864", "--tls-cert", cert, "--tls-key", key, "--listen", "wss://127.0.0.1:0")
+	o := short(bench.Options{
+		Mode: bench.Broadcast, Targets: []string{"wss://" + p.Addrs["wss"] + "/"}, TLS: bench.TLS{CA: ca}, Rate: 200,
+		SlowReaders: 2,
+	})
+	o.Conns, o.Size, o.Window, o.Drain = 3, 16<<10, 5*time.Second, 30*time.Second
+	r := clean(t, o)
+	if r.SlowReaders == nil || r.SlowReaders.Cut != 2 {
+		t.Errorf("of two that read nothing were cut: %+v", r.SlowReaders)
 	}
 }
 

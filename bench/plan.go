@@ -59,8 +59,6 @@ func newPlan(o *Options) (p *plan, err error) {
 		return nil, fmt.Errorf("codec %s has no handshake, and so no headers and subprotocols", o.Codec)
 	case o.TLS != (TLS{}) && !o.overTLS():
 		return nil, errors.New("TLS options need a target with wss:// or tls://")
-	case o.SlowReaders > 0 && o.overTLS():
-		return nil, errors.New("slow readers do not support TLS")
 	case len(p.lines) == 0 && p.usesLines():
 		return nil, errors.New("{line} needs --data")
 	case len(p.lines) > 0 && !p.usesLines():

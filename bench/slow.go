@@ -98,7 +98,9 @@ func (r *slowReader) OnData(conn *engine.Conn, in []byte) int {
 func (r *slowReader) OnTimer(*engine.Timer) {
 	switch {
 	case r.conn.Closed():
-		r.shard.run.redial(r.client)
+		if r.shard.opts.SlowMixed {
+			r.shard.run.redial(r.client)
+		}
 		return
 	case r.ready && r.conn.Buffered() == 0:
 		r.command(verbNothing, r.name)

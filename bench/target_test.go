@@ -184,7 +184,6 @@ func TestTargetRefuses(t *testing.T) {
 		"subprotocol":       {Targets: []string{there}, Subprotocols: []string{"a b"}},
 		"CA":                {Targets: []string{"wss://127.0.0.1:1"}, TLS: bench.TLS{CA: file(t, "nothing")}},
 		"TLS without":       {Targets: []string{there}, TLS: bench.TLS{Insecure: true}},
-		"slow TLS":          {Targets: []string{"wss://127.0.0.1:1"}, Mode: bench.Broadcast, SlowReaders: 1},
 		"source":            {Targets: []string{there}, Sources: []string{"here"}},
 		"source range":      {Targets: []string{there}, Sources: []string{"127.0.0.9-127.0.0.1"}},
 		"source prefix":     {Targets: []string{there}, Sources: []string{"10.0.0.0/8"}},

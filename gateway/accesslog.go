@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/codec"
@@ -16,31 +17,29 @@ import (
 // accessLog writes a line when a connection of a client ends, for one connection of sample. It
 // costs nothing for the others. Owned by the loop.
 type accessLog struct {
-	to      *slog.Logger // nil: no lines
-	sample  int
-	entries map[*session]*accessEntry // of the sampled connections; bound: lists of clients
+	settings *atomic.Pointer[accessSettings] // of the gateway
+	entries  map[*session]*accessEntry       // of the sampled connections; bound: lists of clients
+}
+
+// accessSettings are Config.AccessLog and Config.AccessLogSample.
+type accessSettings struct {
+	to     *slog.Logger // nil: no lines
+	sample int
 }
 
 // accessEntry is what a line needs and the session does not have.
 type accessEntry struct {
+	to     *slog.Logger
 	began  time.Time
 	remote netip.AddrPort // that a proxy has named and a limit has refused; zero: that of the connection
 	path   string         // of the request, without the query: that may have a token
 	status int            // of the HTTP response; 0: none
 }
 
-// newAccessLog returns the access log of a loop.
-func newAccessLog(cfg *Config) accessLog {
-	if cfg.AccessLog == nil {
-		return accessLog{}
-	}
-	return accessLog{to: cfg.AccessLog, sample: cfg.AccessLogSample, entries: make(map[*session]*accessEntry)}
-}
-
 // begin notes a connection that has been accepted.
 func (a *accessLog) begin(s *session) {
-	if a.to != nil && (a.sample <= 1 || rand.IntN(a.sample) == 0) {
-		a.entries[s] = &accessEntry{began: time.Now()}
+	if set := a.settings.Load(); set.to != nil && (set.sample <= 1 || rand.IntN(set.sample) == 0) {
+		a.entries[s] = &accessEntry{to: set.to, began: time.Now()}
 	}
 }
 
@@ -99,7 +98,7 @@ func (a *accessLog) end(s *session) {
 	}
 	attrs = append(attrs, slog.Duration("took", time.Since(e.began).Round(time.Millisecond)),
 		slog.String("reason", s.reason.String()))
-	a.to.LogAttrs(context.Background(), slog.LevelInfo, "access", attrs...)
+	e.to.LogAttrs(context.Background(), slog.LevelInfo, "access", attrs...)
 }
 
 // statusOf returns the status of an HTTP response, or 0.

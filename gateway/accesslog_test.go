@@ -69,6 +69,27 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// The access log can be switched on and off. A connection that began in it has its line.
+func TestSetAccessLog(t *testing.T) {
+	t.Parallel()
+	var log lineLog
+	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	var logged string
+	for i, to := range []*slog.Logger{nil, slog.New(slog.NewTextHandler(&log, nil)), nil} {
+		g.SetAccessLog(to, 1)
+		c := dial(t, hostport(g.Addrs()[0]))
+		wait(t, "a client", func() bool { return g.Stats().Opened == uint64(i+1) })
+		if to != nil {
+			logged = c.LocalAddr().String()
+		}
+		defer c.Close()
+	}
+	stop()
+	if all := log.all(); len(all) != 1 || !strings.Contains(all[0], "remote="+logged+" ") {
+		t.Errorf("%q, want the line of %s", all, logged)
+	}
+}
+
 // Of so many connections one is in the access log.
 func TestAccessLogSample(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,7 @@ type Gateway struct {
 	peerCtx    context.Context // parent of the contexts of links to other gateways
 	stopPeers  context.CancelFunc
 
+	access       atomic.Pointer[accessSettings] // never nil
 	place        place
 	authFailures atomic.Uint64
 	ran          atomic.Bool // Run was called
@@ -67,12 +68,14 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Name == "" {
 		cfg.Name, _ = os.Hostname()
 	}
-	return &Gateway{
+	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(),
 		keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
 		strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5),
 		workersChanged: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
-	}, nil
+	}
+	g.SetAccessLog(cfg.AccessLog, cfg.AccessLogSample)
+	return g, nil
 }
 
 // open starts the loops and listens. After an error nothing is left open.

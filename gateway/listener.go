@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -140,7 +141,7 @@ func (g *Gateway) UpdateListeners(configs []ListenerConfig) error {
 	configs = slices.Clone(configs) // the caller's stay as they are
 	at := make([]int, len(configs))
 	for i := range configs {
-		if at[i] = g.listenerOf(configs[:i], configs[i].URL); at[i] < 0 {
+		if at[i] = listenerOf(g.cfg.Listeners, configs[:i], configs[i].URL); at[i] < 0 {
 			return invalid(fmt.Sprintf("Listeners[%d].URL", i), "%q is not a listener of this gateway", configs[i].URL)
 		}
 		// A listener is told from the others by its URL alone.
@@ -158,17 +159,23 @@ func (g *Gateway) UpdateListeners(configs []ListenerConfig) error {
 	return nil
 }
 
-// listenerOf returns the index of the listener with a URL, or -1. If several have it, because they
-// have port 0, it is the one for the next config after those in before.
-func (g *Gateway) listenerOf(before []ListenerConfig, url string) int {
+// SetAccessLog replaces Config.AccessLog and Config.AccessLogSample while the gateway runs. They
+// apply to connections that are accepted from then on. Any goroutine may call it.
+func (g *Gateway) SetAccessLog(to *slog.Logger, sample int) {
+	g.access.Store(&accessSettings{to: to, sample: sample})
+}
+
+// listenerOf returns the index of the listener with a URL among all, or -1. If several have it,
+// because they have port 0, it is the one for the next config after those in before.
+func listenerOf(all, before []ListenerConfig, url string) int {
 	skip := 0
 	for i := range before {
 		if before[i].URL == url {
 			skip++
 		}
 	}
-	for i := range g.cfg.Listeners {
-		if g.cfg.Listeners[i].URL == url {
+	for i := range all {
+		if all[i].URL == url {
 			if skip == 0 {
 				return i
 			}

@@ -99,7 +99,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
 		ackedBytes: make(map[*session]uint64), known: make(knownClients),
 		tokens:  rand.NewChaCha8(seed),
-		access:  newAccessLog(&g.cfg),
+		access:  accessLog{settings: &g.access, entries: make(map[*session]*accessEntry)},
 		seconds: 1,
 	}
 	l.began = time.Now()

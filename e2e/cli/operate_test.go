@@ -232,7 +232,7 @@ func TestAdminTLS(t *testing.T) {
 	certstest.Write(t, key, newKey)
 	certstest.Write(t, ca, other.PEM)
 	o.server.Signal(syscall.SIGHUP)
-	o.server.AwaitLog("certificates reloaded", 1)
+	o.server.AwaitLog(`msg="certificates reloaded" listener=admin files=`+cert, 1)
 	o.says(0, "ready", "status", "--admin-ca", ca)
 	out, err := exec.Command(o.bin, "gateway", "--admin", "127.0.0.1:0", "--admin-tls-cert", cert).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "need each other") {
@@ -299,6 +299,16 @@ func TestReloadByTheAPI(t *testing.T) {
 	o.server.AwaitLog("configuration reloaded", 1)
 	write("max_conns: many\n")
 	o.says(1, "409 Conflict", "reload")
+	// A level that was set through the API stays unless that in the file is another one than before.
+	o.says(0, "debug", "log-level", "debug")
+	write("access_log: true\n")
+	o.says(0, "reloaded\n", "reload")
+	o.says(0, "debug", "log-level")
+	write("log_level: warn\naccess_log: true\n")
+	o.says(0, "reloaded\n", "reload")
+	o.says(0, "warn", "log-level")
+	_ = proctest.Dial(t, o.server.Addrs["text"]).Close()
+	o.server.AwaitLog("msg=access", 1)
 	server := proctest.Start(t, []string{"SLUICE_ADMIN=" + o.url, "SLUICE_ADMIN_TOKEN_FILE=" + o.file}, o.bin, "echo",
 		"--listen", "text://127.0.0.1:0")
 	if addr := server.Addrs["admin"]; addr != "" {

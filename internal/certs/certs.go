@@ -192,11 +192,16 @@ func current(c *tls.Certificate, now time.Time) error {
 	return nil
 }
 
-// files returns the names of the files of certificates.
+// files returns the names of the files, without those of private keys.
 func (o *Options) files() string {
 	var names []string
 	for _, p := range o.Pairs {
 		names = append(names, p.Cert)
+	}
+	for _, name := range []string{o.TicketKeys, o.CA} {
+		if name != "" {
+			names = append(names, name)
+		}
 	}
 	return strings.Join(names, ",")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/logs"
 )
 
@@ -56,21 +57,25 @@ func handlerOf(log *slog.Logger) *logs.Handler {
 	return h
 }
 
-// apply puts the options into effect. They have been checked.
-func (o *logOptions) apply(log *slog.Logger) {
+// apply puts the options into effect. They have been checked. A level that is as it was before does
+// not undo what was set through the API.
+func (o *logOptions) apply(log *slog.Logger, before string) {
 	if h := handlerOf(log); h != nil {
-		h.Level().Set(logLevels[o.level])
+		if o.level != before {
+			h.Level().Set(logLevels[o.level])
+		}
 		h.SetJSON(o.format == "json")
 		h.SetRate(o.rate)
 	}
 }
 
-// accessLog returns the log for connections that have ended, or nil if there is none.
-func (o *logOptions) accessLog(log *slog.Logger) *slog.Logger {
-	if !o.access {
-		return nil
+// accessLog returns the log for connections that have ended, or nil if there is none, and of how
+// many connections it has one.
+func (o *logOptions) accessLog(log *slog.Logger) (to *slog.Logger, sample int) {
+	if o.access {
+		to = unlimited(log)
 	}
-	return unlimited(log)
+	return to, o.accessOne
 }
 
 // unlimited returns the log without its limits.
@@ -83,7 +88,19 @@ func unlimited(log *slog.Logger) *slog.Logger {
 
 // reloadLog makes the settings of the log changeable.
 func reloadLog(o *options) {
+	level := o.logs.level // in the configuration
 	onReload(o, func(next *options) (func() error, error) {
-		return func() error { next.logs.apply(o.log); return nil }, nil
+		return func() error {
+			next.logs.apply(o.log, level)
+			level = next.logs.level
+			return nil
+		}, nil
 	}, "log-format", "log-level", "log-rate")
+}
+
+// reloadAccessLog makes the settings of a gateway's access log changeable.
+func reloadAccessLog(o *options, g *gateway.Gateway) {
+	onReload(o, func(next *options) (func() error, error) {
+		return func() error { g.SetAccessLog(next.logs.accessLog(o.log)); return nil }, nil
+	}, "access-log", "access-log-sample")
 }

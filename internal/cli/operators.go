@@ -90,7 +90,7 @@ func adminCerts(o *options) (*certs.Source, error) {
 	if o.adminPair == (certs.Pair{}) {
 		return nil, nil
 	}
-	source, err := certs.New(certs.Options{Pairs: []certs.Pair{o.adminPair}, Logger: o.log})
+	source, err := certs.New(certs.Options{Pairs: []certs.Pair{o.adminPair}, Logger: o.log.With("listener", "admin")})
 	if err != nil {
 		return nil, fmt.Errorf("--admin-tls-cert: %w", err)
 	}

@@ -40,7 +40,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log, o.worker); err != nil {
+	if err := o.tls.load(o); err != nil {
 		return err
 	}
 	keepTLS(ctx, o)
@@ -76,6 +76,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		o.own = ownGateway{g.WorkerAddr(), advertised(o, g)}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
+		reloadAccessLog(o, g)
 		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
 			o.announceGateway(workerCtx, g, operators)
 		})
@@ -136,7 +137,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := o.tls.load(o.log, o.worker); err != nil {
+	if err := o.tls.load(o); err != nil {
 		return err
 	}
 	keepTLS(c.Context(), o)
@@ -163,6 +164,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	}
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
+	reloadAccessLog(o, g)
 	followHangUps(c.Context(), o, c)
 	o.announceGateway(c.Context(), g, operators)
 	return <-ended
@@ -236,7 +238,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
 	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkConfig(), o.drainTimeout, o.log
-	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log)
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}

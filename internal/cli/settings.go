@@ -254,7 +254,7 @@ func configure(c *cobra.Command) error {
 	if err := o.logs.check(); err != nil {
 		return o.config.atSource(err)
 	}
-	o.logs.apply(o.log)
+	o.logs.apply(o.log, "")
 	if o.exitWithParent {
 		return nil // its parent has said it
 	}
@@ -306,7 +306,7 @@ func try(o *options, f *pflag.FlagSet) error {
 	}
 	key, err := o.key()
 	if err == nil {
-		err = o.tls.load(o.log, o.worker)
+		err = o.tls.load(o)
 	}
 	if err != nil {
 		return err

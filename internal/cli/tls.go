@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -70,7 +70,7 @@ func (t *tlsOptions) linkFiles() certs.Options {
 // load checks the flags, and reads their files. A worker needs no files of listeners: its process
 // may have the flags of the gateway that it belongs to, which goes on with its old certificates
 // while the files are wrong.
-func (t *tlsOptions) load(log *slog.Logger, worker bool) (err error) {
+func (t *tlsOptions) load(o *options) (err error) {
 	switch {
 	case len(t.certs) != len(t.keys):
 		return usageError{fmt.Errorf("--tls-cert: given %d times, and --tls-key %d times: each certificate needs its key",
@@ -82,16 +82,17 @@ func (t *tlsOptions) load(log *slog.Logger, worker bool) (err error) {
 	case t.linkName != "" && t.linkCA == "":
 		return usageError{errors.New("--link-tls-name: needs --link-tls-cert, --link-tls-key and --link-tls-ca")}
 	}
-	if len(t.certs) > 0 && !worker {
+	if len(t.certs) > 0 && !o.worker {
 		files := t.clientFiles()
-		files.Logger = log
+		secured := slices.DeleteFunc(slices.Clone(o.listen), func(url string) bool { return !isSecured(url) })
+		files.Logger = o.log.With("listener", strings.Join(secured, " "))
 		if t.clients, err = certs.New(files); err != nil {
 			return fmt.Errorf("--tls-cert: %w", err)
 		}
 	}
 	if t.linkCA != "" {
 		files := t.linkFiles()
-		files.Logger = log
+		files.Logger = o.log.With("listener", "links")
 		if t.links, err = certs.New(files); err != nil {
 			return fmt.Errorf("--link-tls-cert: %w", err)
 		}

@@ -182,6 +182,24 @@ rules:
 	m.expect("calls", m.minute(20, 0, 0))
 }
 
+// After a restart no_data does not fire before the window has passed, and ends with the first call.
+func TestNoDataAfterARestart(t *testing.T) {
+	t.Parallel()
+	m := play(t, `
+rules:
+  - {name: silent, metric: no_data, window: 3m}
+`, "")
+	m.expect("start", m.minute(20, 0, 0))
+	m.expect("one minute without", m.minute(0, 0, 0))
+	m.expect("two minutes without", m.minute(0, 0, 0))
+	m.expect("three minutes without", m.minute(0, 0, 0), "firing")
+	m.alerts.started = m.now
+	m.expect("nothing since the restart", m.minute(0, 0, 0), "firing")
+	m.expect("a call", m.minute(1, 0, 0))
+	m.alerts.started = m.now
+	m.expect("a minute after another restart", m.minute(0, 0, 0))
+}
+
 // hook is a server that takes notifications.
 type hook struct {
 	mu     sync.Mutex

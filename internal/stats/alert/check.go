@@ -38,9 +38,13 @@ func (a *Alerts) check(ctx context.Context, now time.Time) {
 func (a *Alerts) checkRule(ctx context.Context, r *Rule, now time.Time, seen map[subject]bool) {
 	window := time.Duration(r.Window)
 	to := now.Add(-settle).Truncate(time.Minute)
-	if (r.Metric == NoData || r.Metric == Rate && r.Below != nil) && to.Add(-window).Before(a.started) {
+	silence := r.Metric == NoData || r.Metric == Rate && r.Below != nil
+	if silence && to.Add(-window).Before(a.started) {
 		a.keep(r, seen) // what was before the start is not known
-		return
+		if r.Metric == Rate {
+			return
+		}
+		silence = false // calls since then are, and end an alert
 	}
 	asking, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -57,7 +61,7 @@ func (a *Alerts) checkRule(ctx context.Context, r *Rule, now time.Time, seen map
 	for i := range rows {
 		calls[subject{r.Name, rows[i].Module, rows[i].Interface}] = &rows[i].Calls
 	}
-	if r.Metric == NoData || r.Metric == Rate && r.Below != nil {
+	if silence {
 		a.addSilent(r, calls)
 	}
 	a.mu.Lock()
