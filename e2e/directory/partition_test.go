@@ -46,9 +46,9 @@ func TestPartitions(t *testing.T) {
 	for _, w := range []*proctest.Process{near, far} {
 		w.AwaitLog("link open", 4)
 	}
-	done := fleet.Load(t, bench.Options{
+	done, end := fleet.LoadUntil(t, bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 60, Rate: 300, Targets: []string{g.Addrs["ws"]},
-		Warmup: time.Second, Window: 60 * time.Second, Drain: 15 * time.Second,
+		Warmup: time.Second, Window: tooLong, Drain: 15 * time.Second,
 	})
 
 	between.Cut()
@@ -78,6 +78,7 @@ func TestPartitions(t *testing.T) {
 		t.Error("the worker beside the gateway has lost a link to it")
 	}
 
+	time.AfterFunc(afterwards, end)
 	r := <-done
 	if r == nil {
 		return

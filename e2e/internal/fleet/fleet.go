@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -71,17 +72,26 @@ func Addressed(gateways ...*proctest.Process) []bench.WireFormat {
 // Load runs a load beside the test. The channel returns its report and is closed. If the load
 // could not be run it returns none, and the test fails.
 func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
-	done := make(chan *bench.Report, 1)
-	go func() {
-		defer close(done)
-		r, err := bench.Run(tb.Context(), o, func(bench.Interval) {})
-		if err != nil {
-			tb.Error(err)
-			return
-		}
-		done <- r
-	}()
+	done, _ := LoadUntil(tb, o)
 	return done
+}
+
+// LoadUntil is Load for a load that the test ends before its window does. The report covers the
+// time until then.
+func LoadUntil(tb testing.TB, o bench.Options) (done <-chan *bench.Report, end func()) {
+	ctx, end := context.WithCancel(tb.Context())
+	result := make(chan *bench.Report, 1)
+	go func() {
+		defer close(result)
+		defer end()
+		r, err := bench.Run(ctx, o, func(bench.Interval) {})
+		if r != nil {
+			result <- r
+		} else if tb.Context().Err() == nil { // else the test has ended
+			tb.Error(err)
+		}
+	}()
+	return result, end
 }
 
 // ExpectClean fails the test unless each message has come back once, in order and unchanged, and
