@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
@@ -26,7 +25,6 @@ type narrowing struct {
 	permits  *narrow.Permits
 	parking  parking
 	asking   asking
-	ids      []uint32 // scratch; bound: gateways that a loop knows
 }
 
 func newNarrowing(l *loop, n *interest) *narrowing {
@@ -62,9 +60,6 @@ func (h *memberWatch) Emptied(kind registry.Kind, name string) {
 // recipients returns the gateways that a command which is relayed to all is for. It reports false
 // if it is for all.
 func (x *narrowing) recipients(f *link.Frame) ([]uint32, bool) {
-	if f.Type == link.Publish && f.Code == link.TargetClients {
-		return x.gatewaysOf(f), true
-	}
 	kind, ok := x.asking.setsOf(f)
 	if !ok {
 		return nil, false
@@ -72,20 +67,6 @@ func (x *narrowing) recipients(f *link.Frame) ([]uint32, bool) {
 	to, ok := x.sender.Narrow(x.now(), kind, x.asking.names)
 	x.asking.ask()
 	return to, ok
-}
-
-// gatewaysOf returns the gateways of the clients that a PUBLISH is for.
-func (x *narrowing) gatewaysOf(f *link.Frame) []uint32 {
-	x.ids = x.ids[:0]
-	c := link.Read(f.Payload)
-	for range c.U16() {
-		if id := c.Bytes(); len(id) == len(link.ClientID{}) {
-			x.ids = append(x.ids, binary.BigEndian.Uint32(id))
-		}
-	}
-	slices.Sort(x.ids)
-	x.ids = slices.Compact(x.ids)
-	return x.ids
 }
 
 // relayed notes a join that is relayed to another gateway.

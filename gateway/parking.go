@@ -144,9 +144,17 @@ func (x *narrowing) unit(k *workerLink, f *link.Frame) (waits bool, sets []direc
 	return true, nil
 }
 
-// join parks a plain command that asks for a result, if it has to wait. It reports false if the
-// command is to be applied now; then the caller releases the sets that it returns.
-func (x *narrowing) join(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
+// plain parks a plain command that asks for a result, if it has to wait: one that joins, or a query
+// of a handler behind the earlier effects of its client. It reports false if the command is to be
+// applied now; then the caller releases the sets that it returns.
+func (x *narrowing) plain(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
+	if f.Type == link.Count || f.Type == link.Select {
+		p := x.parking.client[f.Token]
+		if p != nil {
+			x.add(p, k.serial, f)
+		}
+		return p != nil, nil
+	}
 	set, ok := joined(f)
 	if !ok || !f.Has(link.FlagResult) {
 		return false, nil

@@ -26,6 +26,7 @@ var notLost = []string{
 	"Refreshed",
 	"SendsNarrowed", "GatewaysSpared", "SendsWidenedUnknown", "SendsWidenedUnavailable", "SendsWidenedJoining",
 	"SendsWidenedDoubt", "SetsLocated", "SetsForgotten", "UnitsParked", "LookupTimeouts", "SetEntries", "SetInformings",
+	"ClaimsCompared", "ClaimsPosted", "ClaimsFetched",
 	"Doubts",                               // each message goes to all gateways meanwhile
 	"ForwardedIgnored", "ForwardedInvalid", // they are served with another address
 	"TakeoversRejected", // they compress without context takeover

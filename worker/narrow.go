@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/narrow"
 )
 
-// narrowing chooses the gateways of what the worker sends by itself to groups and uids (SPEC.md,
-// "Narrow sends"). Gateways without a directory get everything.
+// narrowing chooses the gateways of what the worker itself sends to groups and uids, and asks about
+// them (SPEC.md, "Narrow sends"). Gateways without a directory get everything.
 type narrowing struct {
 	// Static after init.
 	w     *Worker
@@ -66,14 +66,15 @@ func (n *narrowing) lost(l *gwLink) {
 	}
 }
 
-// recipients returns the gateways that a command to the target is for, sorted. It reports false if
-// it is for all. With many gateways it waits for the holders of a set that it does not know,
-// narrow.LookupTime at most.
+// recipients returns the gateways that a command or a query about the target is for, sorted. It
+// reports false if it is for all. With many gateways it waits for the holders of a set that it does
+// not know, narrow.LookupTime at most.
 func (n *narrowing) recipients(ctx context.Context, t *Target) (only []uint32, ok bool) {
 	switch t.kind {
-	case targetGroup, targetGroups, targetUID, targetUIDs:
-	default:
+	case targetEveryone:
 		return nil, false
+	case targetClient, targetClients:
+		return t.gateways(), true
 	}
 	only, known, located := n.choose(t)
 	if !known && len(*n.w.routes.table.Load()) > narrow.LookupGateways {

@@ -23,6 +23,18 @@ var narrowFigures = []figure{
 	{"ParkedBytes", "sluice_parked_bytes", "Size of the effects that wait for that."},
 }
 
+// arbiterFigures are the metrics of exclusive bindings that are compared in the directory.
+var arbiterFigures = []figure{
+	{"GatewaysUnreachable", "sluice_gateways_unreachable",
+		"Gateways that are in the directory, and to which an event loop has no link."},
+	{"ClaimsCompared", "sluice_claims_compared_total", "Exclusive bindings that were looked up in the directory."},
+	{"ClaimsPosted", "sluice_claims_posted_total",
+		"Exclusive bindings that were left in the directory for a gateway that cannot be reached."},
+	{"ClaimsFetched", "sluice_claims_fetched_total",
+		"Exclusive bindings that others have left in the directory for this gateway."},
+	{"ClaimsWaiting", "sluice_claims_waiting", "Exclusive bindings that wait to be looked up."},
+}
+
 // interestFigures are the metrics of what the gateway has in the directory.
 var interestFigures = []figure{
 	{"SetsHeld", "sluice_sets_held", "Groups and uids with members at the gateway."},
