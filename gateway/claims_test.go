@@ -207,7 +207,7 @@ func TestRacesThroughPartitions(t *testing.T) {
 	const races = 100 // in each partition
 	p := newPartitionable(t, 3)
 	pairs := [][2]int{{0, 1}, {0, 2}, {1, 2}}
-	for round := range suite.Of(t, 5, 20, "partitions") {
+	for round := range suite.Of(t, 5, 8, "partitions") {
 		cut := pairs[:round%4]
 		rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
 		for _, pair := range cut {

@@ -15,7 +15,7 @@ import (
 func TestJoinLeaveAndCrash(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 2)
-	load := c.load(20 * time.Second)
+	load, end := c.loadUntil()
 
 	third := c.gateway()
 	took := c.inUse(third)
@@ -47,6 +47,7 @@ func TestJoinLeaveAndCrash(t *testing.T) {
 	t.Logf("a gateway that had crashed was given up after %v", time.Since(began).Round(time.Millisecond))
 	c.workers[2].Kill()
 	c.worker()
+	time.AfterFunc(afterwards, end)
 	c.endsClean(load)
 }
 

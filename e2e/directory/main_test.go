@@ -77,18 +77,33 @@ func (c *cluster) load(window time.Duration) <-chan *bench.Report {
 	return c.loadOf(bench.Options{Mode: bench.Echo, Conns: 60, Rate: 300, Window: window})
 }
 
+// loadUntil is load until end is called.
+func (c *cluster) loadUntil() (load <-chan *bench.Report, end func()) {
+	enough := make(chan struct{})
+	_, load = fleet.LoadUntil(c.t, c.options(bench.Options{Mode: bench.Echo, Conns: 60, Rate: 300, Window: tooLong}), enough)
+	return load, func() { close(enough) }
+}
+
+// tooLong is the window of a load that its test ends.
+const tooLong = 10 * time.Minute
+
+// afterwards is how long a load goes on when the last fault is over.
+const afterwards = 2 * time.Second
+
 // chat starts a load of people at all gateways that were started. They log in, talk in rooms and in
 // private, leave and come back.
 func (c *cluster) chat(window time.Duration) <-chan *bench.Report {
 	return c.loadOf(bench.Options{Mode: bench.Chat, Conns: 90, RoomSize: 2, Rate: 150, Window: window})
 }
 
-func (c *cluster) loadOf(o bench.Options) <-chan *bench.Report {
+func (c *cluster) loadOf(o bench.Options) <-chan *bench.Report { return fleet.Load(c.t, c.options(o)) }
+
+func (c *cluster) options(o bench.Options) bench.Options {
 	o.Codec, o.Warmup, o.Drain = bench.WebSocket, time.Second, 15*time.Second
 	for _, g := range c.gateways {
 		o.Targets = append(o.Targets, g.Addrs["ws"])
 	}
-	return fleet.Load(c.t, o)
+	return o
 }
 
 // endsClean waits for the end of a load, of which nothing was lost or doubled.

@@ -16,7 +16,7 @@ import (
 func TestRedisFails(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 2)
-	load := c.load(28 * time.Second)
+	load, end := c.loadUntil()
 	rows := func(n int) {
 		t.Helper()
 		began := time.Now()
@@ -59,6 +59,7 @@ func TestRedisFails(t *testing.T) {
 	t.Logf("a gateway that joined after the faults was in use after %v", c.inUse(third))
 	c.worker()
 	proctest.Echoes(t, proctest.Dial(t, third.Addrs["text"]), "hello")
+	time.AfterFunc(afterwards, end)
 	c.endsClean(load)
 }
 

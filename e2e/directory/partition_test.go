@@ -46,10 +46,11 @@ func TestPartitions(t *testing.T) {
 	for _, w := range []*proctest.Process{near, far} {
 		w.AwaitLog("link open", 4)
 	}
-	done := fleet.Load(t, bench.Options{
+	enough := make(chan struct{})
+	_, done := fleet.LoadUntil(t, bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 60, Rate: 300, Targets: []string{g.Addrs["ws"]},
-		Warmup: time.Second, Window: 60 * time.Second, Drain: 15 * time.Second,
-	})
+		Warmup: time.Second, Window: tooLong, Drain: 15 * time.Second,
+	}, enough)
 
 	between.Cut()
 	far.AwaitLog("directory does not answer", 1)
@@ -78,6 +79,7 @@ func TestPartitions(t *testing.T) {
 		t.Error("the worker beside the gateway has lost a link to it")
 	}
 
+	time.AfterFunc(afterwards, func() { close(enough) })
 	r := <-done
 	if r == nil {
 		return
