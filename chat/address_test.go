@@ -19,6 +19,7 @@ func hasAddress(fragment string) step { return until(`location.hash === %q`, fra
 // TestPageAddresses checks that each conversation has an address: for Back and Forward, for a link,
 // for a reload, and below any path.
 func TestPageAddresses(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	front := proxy(t, s.page(), false)
@@ -67,6 +68,7 @@ func TestPageAddresses(t *testing.T) {
 // is not the end: the page leaves a moment later. A room that is opened meanwhile stays open when
 // the answer for another one comes late.
 func TestPageLeavesLater(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -87,6 +89,7 @@ func TestPageLeavesLater(t *testing.T) {
 // TestPageDrawers checks that Back, Escape and the shade close the drawers of a phone, that an open
 // drawer has the focus, and that the rest of the page cannot be reached meanwhile.
 func TestPageDrawers(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)

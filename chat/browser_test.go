@@ -43,7 +43,7 @@ func ask[T any](t *testing.T, ctx context.Context, script string) T {
 func shows(selector, text string) step {
 	const holds = `document.querySelector(%q)?.textContent.includes(%q)`
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience))
 }
 
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
@@ -73,13 +73,12 @@ func say(text string) step {
 	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
 }
 
-// shot saves a picture of the window, in the folder that the variable CHAT_SHOTS names or else
-// among the artifacts of the test.
+// shot saves a picture of the window, if the variable CHAT_SHOTS names a folder.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("CHAT_SHOTS")
 	if dir == "" {
-		dir = t.ArtifactDir()
+		return
 	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
@@ -92,6 +91,7 @@ func shot(t *testing.T, ctx context.Context, name string) {
 
 // TestPage lets two people with browsers and a third one with a text client talk to each other.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
@@ -154,6 +154,7 @@ func TestPage(t *testing.T) {
 // TestPageReconnects stops the server and starts it again. The page reconnects by itself, as the
 // same user, into the same room.
 func TestPageReconnects(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
@@ -180,6 +181,7 @@ func TestPageReconnects(t *testing.T) {
 // TestPageTwins opens the page in a second window with the stored state of the first one, as a
 // browser does when it duplicates a tab. Both windows are the same person, and show the same.
 func TestPageTwins(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	older, newer := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
@@ -208,6 +210,7 @@ func TestPageTwins(t *testing.T) {
 // TestPageOnAPhoneOnItsSide checks that the login, the messages and the list of people fit on the
 // screen.
 func TestPageOnAPhoneOnItsSide(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 844, 390)
@@ -231,6 +234,7 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 // TestPageKeepsFocus lets a message arrive while the user is about to press a button with the
 // keyboard. The WebSocket has a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0/chat/ws")
 	ada := browsertest.Open(t, 1280, 800)
@@ -248,6 +252,7 @@ func TestPageKeepsFocus(t *testing.T) {
 // the worker has ended. The page says that the chat does not answer, and continues by itself when
 // it does. A message that waits for long is not delivered, and is sent when the user says so.
 func TestPageWithoutWorker(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -276,6 +281,7 @@ func TestPageWithoutWorker(t *testing.T) {
 // TestPageRooms goes from room to room. A room that cannot be entered does not change the current
 // one. After the last room is left, the page says what to do.
 func TestPageRooms(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)

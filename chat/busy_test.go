@@ -29,6 +29,7 @@ func module[T any](t *testing.T, ctx context.Context, name, script string) T {
 
 // TestPageNotices checks how people who join and leave are told of.
 func TestPageNotices(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -117,6 +118,7 @@ return [before, notices, after, c.messages[0].text, c.add({id: "m1", from: "x"})
 // TestPageDrawsWhatChanges lets many messages arrive. The page draws each of them once and touches
 // nothing else. Somebody who reads older messages is not disturbed.
 func TestPageDrawsWhatChanges(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 600)
@@ -191,6 +193,7 @@ true`)
 // TestPageHidden lets messages arrive while the page is not visible. It changes nothing but the
 // title, and shows the first of the messages as new when it is visible again.
 func TestPageHidden(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -220,6 +223,7 @@ func TestPageHidden(t *testing.T) {
 // TestPageLeftRoom lets messages of a room arrive that the user has just left. The room does not
 // come back.
 func TestPageLeftRoom(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)

@@ -22,6 +22,7 @@ import (
 // Shares are CPU time of the page's thread, and times are what the user waits.
 // It needs a machine that does nothing else, so it runs only with CHAT_FIGURES=1.
 func TestPageFigures(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("CHAT_FIGURES") == "" {
 		t.Skip("NOT TESTED: CHAT_FIGURES is not set")
 	}

@@ -12,6 +12,7 @@ import (
 // TestPageImpostor cuts the line of Ada, who talks with Bob in private. Nobody else gets her name,
 // and the conversation goes on when she is back.
 func TestPageImpostor(t *testing.T) {
+	t.Parallel()
 	s, w, ada := overWire(t, 1280, 800)
 	bob := browsertest.Open(t, 1280, 800)
 	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
@@ -40,6 +41,7 @@ func TestPageImpostor(t *testing.T) {
 // TestPageNewOwner gives a name a new owner. The new one gets a conversation of their own, and not
 // what is written to the one before.
 func TestPageNewOwner(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	bob := browsertest.Open(t, 1280, 800)
@@ -72,6 +74,7 @@ func TestPageNewOwner(t *testing.T) {
 // TestPageNameTaken lets the page come back to a server where somebody else has its user's name.
 // The page asks for another name and loses nothing.
 func TestPageNameTaken(t *testing.T) {
+	t.Parallel()
 	_, w, ada := overWire(t, 1280, 800)
 	other := startServer(t, "127.0.0.1:0") // its key is another one, so Ada's token is worth nothing
 	mallory, bob := dialText(t, other.text), dialText(t, other.text)

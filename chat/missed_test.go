@@ -22,6 +22,7 @@ func (s *server) unheard(t *testing.T, text string) {
 // TestPageMissedMuch reconnects after more was said than the server sends at once, while another
 // window has used up what the server allows. The page gets everything, in order.
 func TestPageMissedMuch(t *testing.T) {
+	t.Parallel()
 	const missed = 900
 	s, w, ada := overWire(t, 1280, 800)
 	run(t, ada, say("before"), shows("#talk", "before"))
@@ -51,6 +52,7 @@ func TestPageMissedMuch(t *testing.T) {
 // TestPageMissedOne gets a message whose event is lost, as may happen to one that is said while
 // somebody joins. The next message shows that it is missing.
 func TestPageMissedOne(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -74,6 +76,7 @@ func TestPageMissedOne(t *testing.T) {
 // TestPageQuiet asks for the list of rooms more often than the server allows. As the user has not
 // asked for it, the page says nothing.
 func TestPageQuiet(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)

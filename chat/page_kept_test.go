@@ -22,6 +22,7 @@ func act(text, action string) step {
 
 // TestPageReplies answers, edits and deletes messages and reacts to them, in a room and in private.
 func TestPageReplies(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
@@ -86,6 +87,7 @@ func talkers(t *testing.T, s *server) {
 
 // TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
 func TestPagePages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	talkers(t, s)
@@ -129,6 +131,7 @@ func TestPagePages(t *testing.T) {
 // TestPageAway writes to somebody who is away, and reads it in another window of that person, where
 // it is unread until one of the windows shows it.
 func TestPageAway(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
@@ -175,6 +178,7 @@ func TestPageAway(t *testing.T) {
 
 // TestPagePassword protects a name with a password, and logs in with it.
 func TestPagePassword(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)

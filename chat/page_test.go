@@ -79,6 +79,7 @@ func proxy(t *testing.T, to string, keep bool) string {
 // Behind a proxy that serves the chat under a path of its own, all files of the page are found, and
 // the socket too.
 func TestPageBehindAProxy(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []bool{false, true} {
 		s := startServer(t, "127.0.0.1:0")
 		front := proxy(t, s.page(), keep)
@@ -106,6 +107,7 @@ func TestPageBehindAProxy(t *testing.T) {
 // A browser draws the page when it has index.html, and waits for no other file. Its styles are
 // those whose hash the policy names.
 func TestPageIsDrawnAtOnce(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -122,6 +124,7 @@ func TestPageIsDrawnAtOnce(t *testing.T) {
 
 // TestPageUnderAPath uses such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	for _, web := range []string{"127.0.0.1:0", "127.0.0.1:0/chat/ws"} {
 		s := startServer(t, web)

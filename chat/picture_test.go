@@ -12,6 +12,7 @@ import (
 
 // TestPagePicture makes the picture of the documentation, of people with browsers and text clients.
 func TestPagePicture(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1120, 800)

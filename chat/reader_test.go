@@ -23,6 +23,7 @@ func joinRoom(name string) step {
 // TestPageReadingPlace goes to another room and back. The page shows the place where the reader
 // was, or the first new message below a line with their number.
 func TestPageReadingPlace(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 600)
@@ -61,6 +62,7 @@ func TestPageReadingPlace(t *testing.T) {
 // TestPageMentions mentions the user in a room that is not shown. The mention is counted, and the
 // browser notifies of it if the user wants that.
 func TestPageMentions(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -94,6 +96,7 @@ func TestPageMentions(t *testing.T) {
 
 // TestPageBrowse finds a room in the list of all rooms, opens a new one, and leaves it again.
 func TestPageBrowse(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	for i := range 30 {
@@ -143,6 +146,7 @@ func TestPageBrowse(t *testing.T) {
 
 // TestPageSearchInThePast finds a message that is in none of the loaded pages of the history.
 func TestPageSearchInThePast(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	talkers(t, s)
@@ -160,6 +164,7 @@ func TestPageSearchInThePast(t *testing.T) {
 
 // TestPageSearch searches in a conversation.
 func TestPageSearch(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	bob := dialText(t, s.text)
@@ -178,6 +183,7 @@ func TestPageSearch(t *testing.T) {
 
 // TestPageMenu chooses a theme, takes another name, and logs out.
 func TestPageMenu(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)

@@ -54,12 +54,13 @@ func hasHeard(name string, count int) step {
 	const enough = `[...document.querySelectorAll("#messages .text")]
 		.filter((e) => e.textContent.startsWith(%q)).length >= %d`
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(enough, name+" ", count),
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience))
 }
 
 // TestPageReload replaces the worker, a process of its own, three times while two people talk. Each
 // sees every message once and in order, and neither page shows a lost connection or an error.
 func TestPageReload(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0",
@@ -122,6 +123,6 @@ func TestPageReload(t *testing.T) {
 	// The end of the gateway shows that watch notices a lost connection.
 	gateway.Signal(syscall.SIGTERM)
 	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`,
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience)))
 	t.Logf("the worker was replaced 3 times during %d messages", saidByAda+saidByBob)
 }

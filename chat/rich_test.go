@@ -14,6 +14,7 @@ import (
 // TestPageParsesMessages checks which parts of a text are shown as links, code, quotes, mentions
 // and emoji. Parts are written as kind(text); what is not special is written as it is.
 func TestPageParsesMessages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -75,6 +76,7 @@ return %s.map(([text]) => m.parse(text, find).map(write).join(""));`, texts))
 // TestPageDrawsMessages checks the elements that the parts of a message become. Nothing that people
 // write becomes HTML.
 func TestPageDrawsMessages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -139,6 +141,7 @@ func TestPageDrawsMessages(t *testing.T) {
 // TestPageLongWords writes the widest names and texts there are. They stay within a narrow window,
 // and of a reply both the name and the text are seen.
 func TestPageLongWords(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 320, 700)
@@ -163,6 +166,7 @@ func TestPageLongWords(t *testing.T) {
 // TestPageIsInert writes HTML and scripts into each field that others see, and into the address.
 // The page shows them as text.
 func TestPageIsInert(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)

@@ -24,13 +24,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/logs"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m, browsertest.End) }
+func TestMain(m *testing.M) {
+	suite.Beside(4)
+	leaktest.Main(m, browsertest.End)
+}
 
 const (
-	patience     = 30 * time.Second // of a test's waits
+	patience     = browsertest.Patience // of a test's waits
 	operateToken = "operate-0123456789abcdef"
 	readToken    = "read-0123456789abcdef"
 	tokenLines   = "ada " + operateToken + "\nviewer " + readToken + " read\n"
@@ -262,13 +266,12 @@ func (f *fixture) logIn(ctx context.Context, token string) {
 		chromedp.SetValue(chromedp.CSS("#token"), token), click(".login button"), until(`document.querySelector(".app")`))
 }
 
-// shot saves a picture of the window, in the folder that the variable DASHBOARD_SHOTS names or else
-// among the artifacts of the test.
+// shot saves a picture of the window, if the variable DASHBOARD_SHOTS names a folder.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("DASHBOARD_SHOTS")
 	if dir == "" {
-		dir = t.ArtifactDir()
+		return
 	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
