@@ -28,7 +28,7 @@ func TestPageAddresses(t *testing.T) {
 	bob.send("/login Bob B", "/join caf\u00e9 / bar")
 	bob.expect("users")
 	const cafe, with = "#/room/caf%C3%A9%20%2F%20bar", "#/with/Bob%20B"
-	run(t, ada, chromedp.Navigate(front+"?a=b"+cafe),
+	run(t, ada, browsertest.Navigate(front+"?a=b"+cafe),
 		until(`document.querySelector("#login-room").value === "caf\u00e9 / bar"`),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
 		shows("#title", "# caf\u00e9 / bar"), hasAddress(cafe))
@@ -44,7 +44,7 @@ func TestPageAddresses(t *testing.T) {
 		t.Errorf("there are %d entries in the history", n)
 	}
 	// A reload keeps the rooms and the private conversations.
-	run(t, ada, chromedp.Reload(), shows("#title", "Bob B"), shows("#rooms", "tea"), shows("#rooms", "caf\u00e9"),
+	run(t, ada, browsertest.Reload(), shows("#title", "Bob B"), shows("#rooms", "tea"), shows("#rooms", "caf\u00e9"),
 		hasAddress(with), back(), shows("#title", "caf\u00e9"))
 	// A room that was left is not joined again by Back.
 	run(t, ada, click(`[data-conversation="room:tea"] button`), shows("#title", "tea"),
@@ -75,7 +75,7 @@ func TestPageLeavesLater(t *testing.T) {
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
 	bob.expect("users")
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	session := ask[string](t, ada, `document.querySelector('script[type="module"]').getAttribute("src")`)
 	session = strings.Replace(session, "chat.js", "session.js", 1)
 	// The answer to the join comes when the user has gone elsewhere.
@@ -93,7 +93,7 @@ func TestPageDrawers(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), hasAddress("#/room/lobby"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), hasAddress("#/room/lobby"))
 	isOpen := func(id string) step {
 		return until(`(document.querySelector("#app").classList.contains("show-%[1]s") &&
   document.querySelector("#%[1]s").contains(document.activeElement) && document.querySelector("#conversation").inert)`,

@@ -33,7 +33,7 @@ func TestPageNotices(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	for _, c := range []struct{ moves, want string }{
 		{"+a", "a joined"},
 		{"+a +b", "a and b joined"},
@@ -122,7 +122,7 @@ func TestPageDrawsWhatChanges(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 600)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	talker := func(name string) {
 		c := dialText(t, s.text)
 		c.send("/login "+name, "/join lobby")
@@ -197,7 +197,7 @@ func TestPageHidden(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"),
 		shows("#title", "lobby"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
@@ -227,7 +227,7 @@ func TestPageLeftRoom(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[bool](t, ada,
 		`window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.line = this; } }, true`)
 	run(t, ada, logIn("Ada"), chromedp.SetValue(chromedp.CSS("#join-room"), "r9"), click("#join-form button"),

@@ -32,7 +32,7 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		}
 		return chromedp.Steps(click("#open-"+id), until(`!document.querySelector("#shade").hidden`), then)
 	}
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[string](t, ada,
 		fmt.Sprintf(`document.documentElement.dataset.theme = %q`, map[bool]string{false: "light", true: "dark"}[dark]))
 	bob := dialText(t, s.text)
@@ -174,7 +174,7 @@ func TestPageMedia(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("one"), say("two"), shows("#talk", "two"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("one"), say("two"), shows("#talk", "two"),
 		chromedp.SetValue(chromedp.CSS("#join-room"), "tea"), click("#join-form button"), shows("#title", "tea"),
 		click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
 	media := func(m string, features ...*emulation.MediaFeature) {
@@ -217,7 +217,7 @@ func TestPageMedia(t *testing.T) {
 	if _, err := chromedp.Call(ada, emulation.SetScriptExecutionDisabled, off); err != nil {
 		t.Fatal(err)
 	}
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitVisible(chromedp.CSS(".noscript")))
+	run(t, ada, browsertest.Navigate(s.page()), chromedp.WaitVisible(chromedp.CSS(".noscript")))
 }
 
 // TestPageKeyboard uses the page without a mouse, and checks what is announced to screen readers.
@@ -232,7 +232,7 @@ func TestPageKeyboard(t *testing.T) {
 	hal.send("/login Hal", "/join lobby")
 	hal.expect("users")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"),
 		until(`document.activeElement.id === "say-text"`))
 	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
 	press := func(key string) step {

@@ -15,7 +15,7 @@ func TestPageImpostor(t *testing.T) {
 	t.Parallel()
 	s, w, ada := overWire(t, 1280, 800)
 	bob := browsertest.Open(t, 1280, 800)
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"))
 	run(t, bob, click(`#users [data-name="Ada"]`), shows("#title", "Ada"), say("are you there?"))
 	run(t, ada, click(`#privates button`), shows("#messages", "are you there?"), say("it is me"))
 	run(t, bob, shows("#messages", "it is me"))
@@ -45,7 +45,7 @@ func TestPageNewOwner(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	bob := browsertest.Open(t, 1280, 800)
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby", "/msg Bob it is me")
 	grace.expect("private")
@@ -108,7 +108,7 @@ func TestPageNameTaken(t *testing.T) {
 	w.mu.Lock()
 	w.server = strings.TrimPrefix(third.web, "ws://")
 	w.mu.Unlock()
-	run(t, ada, chromedp.Reload())
+	run(t, ada, browsertest.Reload())
 	w.cut()
 	run(t, ada, shows("#login-error", "in use"), until(`document.querySelector("#login-name").value === "Ada L"`),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada M"), click("#login-button"), shows("#title", "lobby"),

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
@@ -56,7 +54,7 @@ func TestPageMissedOne(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
 	grace.expect("users")
@@ -80,7 +78,7 @@ func TestPageQuiet(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `(() => { for (let i = 0; i < 12; i++) {
   document.querySelector(".open-browse").click();
   document.querySelector("#browse").close();

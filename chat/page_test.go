@@ -111,7 +111,7 @@ func TestPageIsDrawnAtOnce(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, ada, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	const blocking = `performance.getEntriesByType("resource").filter((r) => r.renderBlockingStatus !== "non-blocking").
   map((r) => r.name).join()`
 	if files := ask[string](t, ada, blocking); files != "" {
@@ -130,7 +130,7 @@ func TestPageUnderAPath(t *testing.T) {
 		s := startServer(t, web)
 		front := proxy(t, s.page(), false)
 		ada := browsertest.Open(t, 1280, 800)
-		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
+		run(t, ada, browsertest.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
 			shows("#messages", "under a path"))
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
@@ -16,7 +14,7 @@ func TestPagePicture(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1120, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada Lovelace"), joinRoom("deploys"), joinRoom("tea kitchen"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada Lovelace"), joinRoom("deploys"), joinRoom("tea kitchen"),
 		room("lobby"))
 	clients := map[string]*textClient{}
 	for _, name := range []string{"Grace Hopper", "Linus", "Margaret", "Ken", "Barbara"} {

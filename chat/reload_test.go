@@ -68,8 +68,8 @@ func TestPageReload(t *testing.T) {
 	workers := proctest.Start(t, nil, bin, "chat", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"])
 	page := "http://" + gateway.Addrs["ws"]
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(page), logIn("Bob"))
+	run(t, ada, browsertest.Navigate(page), logIn("Ada"))
+	run(t, bob, browsertest.Navigate(page), logIn("Bob"))
 	run(t, ada, shows("#users", "Bob"))
 	eve := dialText(t, gateway.Addrs["text"])
 	eve.send(`{"type":"login","name":"Eve"}`)

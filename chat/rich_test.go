@@ -18,7 +18,7 @@ func TestPageParsesMessages(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	cases := [][2]string{
 		{"plain", "plain"},
 		{"", ""},
@@ -80,7 +80,7 @@ func TestPageDrawsMessages(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[bool](t, ada, `window.broken = [], document.addEventListener("securitypolicyviolation",
   (e) => broken.push(e.violatedDirective)), true`)
 	run(t, ada, logIn("Ada"))
@@ -145,7 +145,7 @@ func TestPageLongWords(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 320, 700)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login "+strings.Repeat("W", 24), "/join lobby", strings.Repeat("x", 300),
 		"/reply 1 `"+strings.Repeat("c", 300)+"`", "https://example.org/"+strings.Repeat("path/", 60),
@@ -171,7 +171,7 @@ func TestPageIsInert(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	const hash = "#/room/%3Cimg%20src=x%20onerror=o()%3E"
-	run(t, ada, chromedp.Navigate(s.page()+hash))
+	run(t, ada, browsertest.Navigate(s.page()+hash))
 	ask[bool](t, ada, `window.broken = [], window.o = window.owned = window.alert = () => broken.push("a script has run"),
   document.addEventListener("securitypolicyviolation", (e) => broken.push(e.violatedDirective)), true`)
 	run(t, ada, logInTo("Ada", "<img src=x onerror=o()>"), shows("#title", "<img src=x"))

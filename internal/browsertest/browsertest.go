@@ -18,7 +18,8 @@ func Path(tb testing.TB) string {
 	tb.Helper()
 	for _, name := range []string{
 		// The shell for tests is the same engine without windows around it, for a third of the CPU time.
-		"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome",
+		// Debian's command is a script that would leave it behind if the test ended by a signal.
+		"/usr/lib/chromium/chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome",
 	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -86,7 +87,7 @@ func start(path string) {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
 	ctx, closeAll := chromedp.NewContext(allocator)
 	chromium.ctx = ctx
-	chromium.err = chromedp.Do(ctx, chromedp.Navigate("about:blank")) // starts it; it lives as long as this context
+	chromium.err = chromedp.Do(ctx, Navigate("about:blank")) // starts it; it lives as long as this context
 	chromium.end = func() {
 		closeAll()
 		free()

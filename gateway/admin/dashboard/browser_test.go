@@ -55,7 +55,7 @@ func TestDashboard(t *testing.T) {
 	f.known(time.Now())
 	f.dial("lobby")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")),
+	run(t, ada, browsertest.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")),
 		chromedp.SetValue(chromedp.CSS("#token"), "wrong"), click(".login button"), shows("#login-error", "not valid"))
 	f.logIn(ada, operateToken)
 	run(t, ada, shows(".tile:nth-child(1)", "1"), shows(".gateway", "edge-1"), shows(".gateway", "Ready"),
@@ -235,7 +235,7 @@ func TestAway(t *testing.T) {
 	f := start(t, func(c *admin.Config) { c.TokenFile = "" })
 	f.known(time.Now())
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), shows(".modules", "message"))
+	run(t, ada, browsertest.Navigate(f.url), shows(".modules", "message"))
 	if ask[bool](t, ada, `Boolean(document.querySelector("#log-out"))`) {
 		t.Error("without a login there is a log out")
 	}
@@ -252,7 +252,7 @@ func TestNoStatistics(t *testing.T) {
 	browsertest.Path(t)
 	f := start(t, func(c *admin.Config) { c.TokenFile, c.Stats, c.StatsTo = "", nil, "https://stats.example:9090" })
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), shows(".empty", "keeps no statistics"), shows(".empty", "stats.example"),
+	run(t, ada, browsertest.Navigate(f.url), shows(".empty", "keeps no statistics"), shows(".empty", "stats.example"),
 		shows(".tile:nth-child(4)", "2"))
 	for _, place := range []string{"#/failures", "#/module/chat", "#/module/chat/message"} {
 		run(t, ada, goTo(place), shows(".empty", "keeps no statistics"))
@@ -327,7 +327,7 @@ func TestForeignPage(t *testing.T) {
 	ada := browsertest.Open(t, 1280, 800)
 	f.logIn(ada, operateToken)
 	evil := start(t, func(c *admin.Config) { c.TokenFile = "" }) // of the same host, so the cookie is sent
-	run(t, ada, chromedp.Navigate(evil.url), chromedp.WaitVisible(chromedp.CSS(".app")))
+	run(t, ada, browsertest.Navigate(evil.url), chromedp.WaitVisible(chromedp.CSS(".app")))
 	f.tryFrom(ada, fmt.Sprintf(`fetch(%q, {method: "POST", mode: "no-cors", credentials: "include",
   headers: {"Content-Type": "text/plain"}})`, f.url+"api/v1/drain"))
 	f.tryFrom(ada, fmt.Sprintf(`fetch(%q, {method: "POST", credentials: "include", headers: {"X-Sluice-CSRF": "1"}})`,

@@ -72,7 +72,7 @@ func start(t *testing.T, change func(*admin.Config)) *fixture {
 	handler.SetRate(-1)
 	log := slog.New(handler)
 	g, err := gateway.New(gateway.Config{Loops: 2, DrainTimeout: 200 * time.Millisecond, Logger: log, Name: "edge-1",
-		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: -1}}}) // some clients are silent
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +222,10 @@ type step = chromedp.Action[chromedp.Void]
 
 func run(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		const state = `[location.hash, document.querySelector("h1")?.textContent, document.activeElement?.outerHTML.slice(0, 200),
+	within, cancel := context.WithTimeout(ctx, 2*browsertest.Patience) // the window is open for longer
+	defer cancel()
+	if err := chromedp.Do(within, steps...); err != nil {
+		const state = `[location.href, document.readyState, document.querySelector("h1")?.textContent, document.activeElement?.outerHTML.slice(0, 200),
 			document.querySelector("main")?.textContent.slice(0, 600)].join(" | ")`
 		seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](state))
 		t.Fatalf("%v; the page: %s", err, seen)
@@ -261,7 +263,7 @@ func goTo(fragment string) step {
 // logIn opens the page and logs in.
 func (f *fixture) logIn(ctx context.Context, token string) {
 	f.t.Helper()
-	run(f.t, ctx, chromedp.Navigate(f.url),
+	run(f.t, ctx, browsertest.Navigate(f.url),
 		until(`document.querySelector("#token") && document.fonts.status === "loaded"`),
 		chromedp.SetValue(chromedp.CSS("#token"), token), click(".login button"), until(`document.querySelector(".app")`))
 }

@@ -69,9 +69,9 @@ const (
 
 // eachState brings a window into each state of the page, and calls look.
 func eachState(t *testing.T, f *fixture, ctx context.Context, dark bool, look func(name string)) {
-	run(t, ctx, chromedp.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")))
+	run(t, ctx, browsertest.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")))
 	if dark {
-		run(t, ctx, script(`localStorage.setItem("sluice.theme", "dark")`), chromedp.Reload(),
+		run(t, ctx, script(`localStorage.setItem("sluice.theme", "dark")`), browsertest.Reload(),
 			chromedp.WaitVisible(chromedp.CSS("#token")))
 	}
 	look("login")
@@ -232,7 +232,7 @@ func TestMedia(t *testing.T) {
 	f.known(time.Now())
 	ada := browsertest.Open(t, 1280, 900)
 	f.logIn(ada, operateToken)
-	run(t, ada, shows(".modules", "message"))
+	run(t, ada, shows(".modules", "message"), chromedp.WaitVisible(chromedp.CSS(".strip .cell.fair")))
 	forced := func(value string) {
 		t.Helper()
 		features := []*emulation.MediaFeature{{Name: "forced-colors", Value: value}}
@@ -261,5 +261,5 @@ func TestMedia(t *testing.T) {
 	if _, err := chromedp.Call(ada, emulation.SetScriptExecutionDisabled, off); err != nil {
 		t.Fatal(err)
 	}
-	run(t, ada, chromedp.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS(".noscript")))
+	run(t, ada, browsertest.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS(".noscript")))
 }
