@@ -19,6 +19,7 @@ func hasAddress(fragment string) step { return until(`location.hash === %q`, fra
 // TestPageAddresses checks that each conversation has an address: for Back and Forward, for a link,
 // for a reload, and below any path.
 func TestPageAddresses(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	front := proxy(t, s.page(), false)
@@ -27,7 +28,7 @@ func TestPageAddresses(t *testing.T) {
 	bob.send("/login Bob B", "/join caf\u00e9 / bar")
 	bob.expect("users")
 	const cafe, with = "#/room/caf%C3%A9%20%2F%20bar", "#/with/Bob%20B"
-	run(t, ada, chromedp.Navigate(front+"?a=b"+cafe),
+	run(t, ada, browsertest.Navigate(front+"?a=b"+cafe),
 		until(`document.querySelector("#login-room").value === "caf\u00e9 / bar"`),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
 		shows("#title", "# caf\u00e9 / bar"), hasAddress(cafe))
@@ -43,7 +44,7 @@ func TestPageAddresses(t *testing.T) {
 		t.Errorf("there are %d entries in the history", n)
 	}
 	// A reload keeps the rooms and the private conversations.
-	run(t, ada, chromedp.Reload(), shows("#title", "Bob B"), shows("#rooms", "tea"), shows("#rooms", "caf\u00e9"),
+	run(t, ada, browsertest.Reload(), shows("#title", "Bob B"), shows("#rooms", "tea"), shows("#rooms", "caf\u00e9"),
 		hasAddress(with), back(), shows("#title", "caf\u00e9"))
 	// A room that was left is not joined again by Back.
 	run(t, ada, click(`[data-conversation="room:tea"] button`), shows("#title", "tea"),
@@ -67,13 +68,14 @@ func TestPageAddresses(t *testing.T) {
 // is not the end: the page leaves a moment later. A room that is opened meanwhile stays open when
 // the answer for another one comes late.
 func TestPageLeavesLater(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
 	bob.expect("users")
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	session := ask[string](t, ada, `document.querySelector('script[type="module"]').getAttribute("src")`)
 	session = strings.Replace(session, "chat.js", "session.js", 1)
 	// The answer to the join comes when the user has gone elsewhere.
@@ -87,10 +89,11 @@ func TestPageLeavesLater(t *testing.T) {
 // TestPageDrawers checks that Back, Escape and the shade close the drawers of a phone, that an open
 // drawer has the focus, and that the rest of the page cannot be reached meanwhile.
 func TestPageDrawers(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), hasAddress("#/room/lobby"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), hasAddress("#/room/lobby"))
 	isOpen := func(id string) step {
 		return until(`(document.querySelector("#app").classList.contains("show-%[1]s") &&
   document.querySelector("#%[1]s").contains(document.activeElement) && document.querySelector("#conversation").inert)`,

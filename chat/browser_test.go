@@ -20,8 +20,10 @@ type step = chromedp.Action[chromedp.Void]
 
 func run(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		const state = `[location.hash, document.querySelector("#title")?.textContent,
+	within, cancel := context.WithTimeout(ctx, 2*browsertest.Patience) // the window is open for longer
+	defer cancel()
+	if err := chromedp.Do(within, steps...); err != nil {
+		const state = `[location.href, document.readyState, document.querySelector("#title")?.textContent,
 			document.querySelector(":popover-open")?.id, document.activeElement?.id,
 			document.querySelector("#toast")?.textContent].join(" | ")`
 		seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](state))
@@ -43,7 +45,7 @@ func ask[T any](t *testing.T, ctx context.Context, script string) T {
 func shows(selector, text string) step {
 	const holds = `document.querySelector(%q)?.textContent.includes(%q)`
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience))
 }
 
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
@@ -73,13 +75,12 @@ func say(text string) step {
 	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
 }
 
-// shot saves a picture of the window, in the folder that the variable CHAT_SHOTS names or else
-// among the artifacts of the test.
+// shot saves a picture of the window, if the variable CHAT_SHOTS names a folder.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("CHAT_SHOTS")
 	if dir == "" {
-		dir = t.ArtifactDir()
+		return
 	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
@@ -92,11 +93,12 @@ func shot(t *testing.T, ctx context.Context, name string) {
 
 // TestPage lets two people with browsers and a third one with a text client talk to each other.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
+	run(t, bob, browsertest.Navigate(s.page()))
 	shot(t, bob, "login-phone")
 	run(t, bob, logIn("Bob"))
 
@@ -154,10 +156,11 @@ func TestPage(t *testing.T) {
 // TestPageReconnects stops the server and starts it again. The page reconnects by itself, as the
 // same user, into the same room.
 func TestPageReconnects(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#messages", "before"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("before"), shows("#messages", "before"))
 	s.stop()
 	run(t, ada, shows("#pill", "reconnecting"), chromedp.WaitVisible(chromedp.CSS("#offline")))
 	shot(t, ada, "offline-phone")
@@ -180,14 +183,15 @@ func TestPageReconnects(t *testing.T) {
 // TestPageTwins opens the page in a second window with the stored state of the first one, as a
 // browser does when it duplicates a tab. Both windows are the same person, and show the same.
 func TestPageTwins(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	older, newer := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
-	run(t, older, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, older, browsertest.Navigate(s.page()), logIn("Ada"))
 	saved := ask[string](t, older, `sessionStorage.getItem("sluice.chat")`)
-	run(t, newer, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, newer, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	ask[bool](t, newer, fmt.Sprintf(`sessionStorage.setItem("sluice.chat", %q), true`, saved))
-	run(t, newer, chromedp.Reload(), shows("#title", "lobby"))
+	run(t, newer, browsertest.Reload(), shows("#title", "lobby"))
 	run(t, newer, say("said in the newer one"), shows("#messages", "said in the newer one"))
 	run(t, older, shows("#messages", "said in the newer one"), say("said in the older one"))
 	run(t, newer, shows("#messages", "said in the older one"))
@@ -197,9 +201,9 @@ func TestPageTwins(t *testing.T) {
 	// A plain tab of the same browser is logged in too. A log out is one of all of them.
 	tab := browsertest.Open(t, 1280, 800)
 	shared := ask[string](t, older, `localStorage.getItem("sluice.chat")`)
-	run(t, tab, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, tab, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	ask[bool](t, tab, fmt.Sprintf(`localStorage.setItem("sluice.chat", %q), true`, shared))
-	run(t, tab, chromedp.Reload(), shows("#title", "lobby"), shows("#me", "Ada"))
+	run(t, tab, browsertest.Reload(), shows("#title", "lobby"), shows("#me", "Ada"))
 	ask[bool](t, tab, `localStorage.removeItem("sluice.chat"),
   dispatchEvent(new StorageEvent("storage", {key: "sluice.chat", newValue: null})), true`)
 	run(t, tab, shows("#login-error", "no longer logged in"))
@@ -208,10 +212,11 @@ func TestPageTwins(t *testing.T) {
 // TestPageOnAPhoneOnItsSide checks that the login, the messages and the list of people fit on the
 // screen.
 func TestPageOnAPhoneOnItsSide(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 844, 390)
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, ada, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	shot(t, ada, "login-landscape")
 	bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`)
 	if bottom > 390 {
@@ -231,10 +236,11 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 // TestPageKeepsFocus lets a message arrive while the user is about to press a button with the
 // keyboard. The WebSocket has a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0/chat/ws")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `document.querySelector("#rooms button").focus(), true`)
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby", "hello")
@@ -248,10 +254,11 @@ func TestPageKeepsFocus(t *testing.T) {
 // the worker has ended. The page says that the chat does not answer, and continues by itself when
 // it does. A message that waits for long is not delivered, and is sent when the user says so.
 func TestPageWithoutWorker(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+	run(t, ada, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
 		shows("#login-error", "does not answer"))
 	stopWorker := startWorker(t, s.inner)
@@ -276,6 +283,7 @@ func TestPageWithoutWorker(t *testing.T) {
 // TestPageRooms goes from room to room. A room that cannot be entered does not change the current
 // one. After the last room is left, the page says what to do.
 func TestPageRooms(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
@@ -283,7 +291,7 @@ func TestPageRooms(t *testing.T) {
 		return chromedp.Steps(click("#open-sidebar"), chromedp.SetValue(chromedp.CSS("#join-room"), room),
 			click("#join-form button"))
 	}
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("hello"), shows("#messages", "hello"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("hello"), shows("#messages", "hello"))
 	run(t, ada, enter("\u2800"), shows("#join-error", "visible"))
 	if text := ask[string](t, ada, `document.querySelector("#join-room").value`); text != "\u2800" {
 		t.Errorf("the refused name was replaced by %q", text)

@@ -29,10 +29,11 @@ func module[T any](t *testing.T, ctx context.Context, name, script string) T {
 
 // TestPageNotices checks how people who join and leave are told of.
 func TestPageNotices(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	for _, c := range []struct{ moves, want string }{
 		{"+a", "a joined"},
 		{"+a +b", "a and b joined"},
@@ -117,10 +118,11 @@ return [before, notices, after, c.messages[0].text, c.add({id: "m1", from: "x"})
 // TestPageDrawsWhatChanges lets many messages arrive. The page draws each of them once and touches
 // nothing else. Somebody who reads older messages is not disturbed.
 func TestPageDrawsWhatChanges(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 600)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	talker := func(name string) {
 		c := dialText(t, s.text)
 		c.send("/login "+name, "/join lobby")
@@ -191,10 +193,11 @@ true`)
 // TestPageHidden lets messages arrive while the page is not visible. It changes nothing but the
 // title, and shows the first of the messages as new when it is visible again.
 func TestPageHidden(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"),
 		shows("#title", "lobby"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
@@ -220,10 +223,11 @@ func TestPageHidden(t *testing.T) {
 // TestPageLeftRoom lets messages of a room arrive that the user has just left. The room does not
 // come back.
 func TestPageLeftRoom(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[bool](t, ada,
 		`window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.line = this; } }, true`)
 	run(t, ada, logIn("Ada"), chromedp.SetValue(chromedp.CSS("#join-room"), "r9"), click("#join-form button"),

@@ -287,23 +287,25 @@ func TestNameRace(t *testing.T) {
 // Too many requests are refused, and the client stays connected. Invalid requests count too.
 func TestRate(t *testing.T) {
 	t.Parallel()
-	g := newChat(t)
-	p := enter(t, g, "Ann", "lobby")
-	for range 30 {
-		p.Send("/say lobby x")
-	}
-	if e := p.gets("error"); e["code"] != "slow_down" {
-		t.Errorf("got %v", e)
-	}
-	p.Send(`{"type":"leave","room":"lobby","ref":"l"}`)
-	for e := p.next(); e["ref"] != "l" || e["room"] != "lobby"; e = p.next() { // so that the client leaves it later
-	}
-	p = person{g.Dial(workertest.Request{}), t}
-	for range 30 {
-		p.Send("{no request")
-	}
-	for p.gets("error")["code"] != "slow_down" {
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		p := enter(t, g, "Ann", "lobby")
+		for range 30 {
+			p.Send("/say lobby x")
+		}
+		if e := p.gets("error"); e["code"] != "slow_down" {
+			t.Errorf("got %v", e)
+		}
+		p.Send(`{"type":"leave","room":"lobby","ref":"l"}`)
+		for e := p.next(); e["ref"] != "l" || e["room"] != "lobby"; e = p.next() { // so that the client leaves it later
+		}
+		p = person{g.Dial(workertest.Request{}), t}
+		for range 30 {
+			p.Send("{no request")
+		}
+		for p.gets("error")["code"] != "slow_down" {
+		}
+	})
 }
 
 // Names and rooms survive the replacement of a worker. The new worker closes the clients that do

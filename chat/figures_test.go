@@ -22,6 +22,7 @@ import (
 // Shares are CPU time of the page's thread, and times are what the user waits.
 // It needs a machine that does nothing else, so it runs only with CHAT_FIGURES=1.
 func TestPageFigures(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("CHAT_FIGURES") == "" {
 		t.Skip("NOT TESTED: CHAT_FIGURES is not set")
 	}
@@ -53,7 +54,7 @@ func TestPageFigures(t *testing.T) {
 		talkers = append(talkers, c)
 	}
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#subtitle", "501 people"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#subtitle", "501 people"))
 	ask[bool](t, ada, `window.keys = [], document.querySelector("#say-text").addEventListener("keydown", (e) => {
   const channel = new MessageChannel();
   channel.port1.onmessage = () => keys.push(performance.now() - e.timeStamp);

@@ -12,9 +12,10 @@ import (
 // TestPageImpostor cuts the line of Ada, who talks with Bob in private. Nobody else gets her name,
 // and the conversation goes on when she is back.
 func TestPageImpostor(t *testing.T) {
+	t.Parallel()
 	s, w, ada := overWire(t, 1280, 800)
 	bob := browsertest.Open(t, 1280, 800)
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"))
 	run(t, bob, click(`#users [data-name="Ada"]`), shows("#title", "Ada"), say("are you there?"))
 	run(t, ada, click(`#privates button`), shows("#messages", "are you there?"), say("it is me"))
 	run(t, bob, shows("#messages", "it is me"))
@@ -40,10 +41,11 @@ func TestPageImpostor(t *testing.T) {
 // TestPageNewOwner gives a name a new owner. The new one gets a conversation of their own, and not
 // what is written to the one before.
 func TestPageNewOwner(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	bob := browsertest.Open(t, 1280, 800)
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby", "/msg Bob it is me")
 	grace.expect("private")
@@ -72,6 +74,7 @@ func TestPageNewOwner(t *testing.T) {
 // TestPageNameTaken lets the page come back to a server where somebody else has its user's name.
 // The page asks for another name and loses nothing.
 func TestPageNameTaken(t *testing.T) {
+	t.Parallel()
 	_, w, ada := overWire(t, 1280, 800)
 	other := startServer(t, "127.0.0.1:0") // its key is another one, so Ada's token is worth nothing
 	mallory, bob := dialText(t, other.text), dialText(t, other.text)
@@ -105,7 +108,7 @@ func TestPageNameTaken(t *testing.T) {
 	w.mu.Lock()
 	w.server = strings.TrimPrefix(third.web, "ws://")
 	w.mu.Unlock()
-	run(t, ada, chromedp.Reload())
+	run(t, ada, browsertest.Reload())
 	w.cut()
 	run(t, ada, shows("#login-error", "in use"), until(`document.querySelector("#login-name").value === "Ada L"`),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada M"), click("#login-button"), shows("#title", "lobby"),

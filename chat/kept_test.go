@@ -330,6 +330,70 @@ func TestBlock(t *testing.T) {
 	}
 }
 
+// People who type do not get what somebody whom they have blocked says in a room. Programs get it,
+// and hide it.
+func TestBlockInRooms(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		ada, bob := mustLogIn(t, g, here, "Ada", "").inLobby(), enter(t, g, "Bob", "lobby")
+		eve := enter(t, g, "Eve", "lobby")
+		heard := func(p person, want string) {
+			t.Helper()
+			synctest.Wait()
+			var all []string
+			for p.Pending() > 0 {
+				switch e := p.next(); e["type"] {
+				case "message":
+					all = append(all, fmt.Sprint(e["text"]))
+				case "changed":
+					all = append(all, fmt.Sprint("changed to ", e["message"].(map[string]any)["text"]))
+				}
+			}
+			if got := fmt.Sprint(all); got != want {
+				t.Errorf("heard %s, not %s", got, want)
+			}
+		}
+		eve.Send("one")
+		eve.gets("message")
+		bob.Send("/block Eve")
+		ada.Send(`{"type":"block","name":"Eve"}`)
+		bob.gets("blocks")
+		ada.gets("blocks")
+		synctest.Wait()
+		eve.Send("two")
+		eve.Send("/edit 1 three")
+		synctest.Wait()
+		ada.Send("four")
+		heard(bob, "[four]")
+		heard(ada.person, "[two changed to three four]")
+		bob.Send("/history")
+		if got := fmt.Sprint(texts(bob.gets("history"))); got != "[four]" {
+			t.Errorf("Bob's history: %s", got)
+		}
+		ada.Send(`{"type":"history","room":"lobby"}`)
+		if got := fmt.Sprint(texts(ada.gets("history"))); got != "[three two four]" {
+			t.Errorf("Ada's history: %s", got)
+		}
+		// Another connection of Bob, which types too.
+		bob.Send("/password longerword")
+		bob.gets("protected")
+		again := person{g.Dial(workertest.Request{}), t}
+		again.Send(`/login "Bob" longerword`)
+		if got := fmt.Sprint(texts(again.gets("history"))); got != "[four]" {
+			t.Errorf("Bob's history at a second connection: %s", got)
+		}
+		eve.Send("five")
+		heard(again, "[]")
+		bob.Send("/unblock Eve")
+		bob.gets("blocks")
+		synctest.Wait()
+		eve.Send("six")
+		heard(bob, "[six]")
+		heard(again, "[six]")
+	})
+}
+
 // A name with a password belongs to those who know it.
 func TestPassword(t *testing.T) {
 	t.Parallel()

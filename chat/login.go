@@ -43,7 +43,14 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return failed(err)
 	}
-	c.MergeAttrs(map[string]string{"name": me.Name, "rooms": strings.Join(roomsOf(me), "\n")})
+	attrs := map[string]string{"name": me.Name, "rooms": strings.Join(roomsOf(me), "\n")}
+	if req.typed {
+		attrs["types"] = "yes"
+		for _, who := range me.Blocked {
+			c.Join(groupOfHidden(who.UID))
+		}
+	}
+	c.MergeAttrs(attrs)
 	c.Bind(me.UID)
 	for _, g := range l.Keys {
 		c.Join(g)
@@ -137,5 +144,5 @@ func (h *chat) block(ctx context.Context, c worker.Call, req *request) *event {
 		return failed(err)
 	}
 	tellAll(c, &event{Type: "blocks", Blocked: blocked, Ref: req.Ref})
-	return nil
+	return hide(ctx, c, blocked)
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
@@ -22,6 +20,7 @@ func (s *server) unheard(t *testing.T, text string) {
 // TestPageMissedMuch reconnects after more was said than the server sends at once, while another
 // window has used up what the server allows. The page gets everything, in order.
 func TestPageMissedMuch(t *testing.T) {
+	t.Parallel()
 	const missed = 900
 	s, w, ada := overWire(t, 1280, 800)
 	run(t, ada, say("before"), shows("#talk", "before"))
@@ -51,10 +50,11 @@ func TestPageMissedMuch(t *testing.T) {
 // TestPageMissedOne gets a message whose event is lost, as may happen to one that is said while
 // somebody joins. The next message shows that it is missing.
 func TestPageMissedOne(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
 	grace.expect("users")
@@ -74,10 +74,11 @@ func TestPageMissedOne(t *testing.T) {
 // TestPageQuiet asks for the list of rooms more often than the server allows. As the user has not
 // asked for it, the page says nothing.
 func TestPageQuiet(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `(() => { for (let i = 0; i < 12; i++) {
   document.querySelector(".open-browse").click();
   document.querySelector("#browse").close();
@@ -91,10 +92,12 @@ func TestPageQuiet(t *testing.T) {
 // TestPageMissedAtTheJoin lets somebody say something after the server has read the history for a
 // join, and before the join is in effect. The page gets it, though nothing is said afterwards.
 func TestPageMissedAtTheJoin(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, ada, browsertest.Navigate(s.page()),
+		until(`!document.querySelector("#login-button").disabled`))
 	// What the page does a second later it does when the test says so.
 	ask[bool](t, ada, `(() => {
   const timeout = window.setTimeout;

@@ -22,11 +22,12 @@ func act(text, action string) step {
 
 // TestPageReplies answers, edits and deletes messages and reacts to them, in a room and in private.
 func TestPageReplies(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"), say("shall we?"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"), say("shall we?"))
 	run(t, ada, shows("#talk", "shall we?"), paste("a draft"), act("shall we?", "reply"),
 		shows("#context-what", "Reply to Bob"))
 	shot(t, ada, "replying")
@@ -86,11 +87,12 @@ func talkers(t *testing.T, s *server) {
 
 // TestPagePages scrolls back to the first of many messages. What is under the eyes stays there.
 func TestPagePages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	talkers(t, s)
 	ada := browsertest.Open(t, 1280, 700)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"))
 	count := func(n int) step { return until(`document.querySelectorAll("#talk .message").length >= %d`, n) }
 	run(t, ada, count(50))
 	for _, n := range []int{51, 101, 151} {
@@ -129,11 +131,12 @@ func TestPagePages(t *testing.T) {
 // TestPageAway writes to somebody who is away, and reads it in another window of that person, where
 // it is unread until one of the windows shows it.
 func TestPageAway(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
+	run(t, bob, browsertest.Navigate(s.page()), logIn("Bob"))
 	run(t, ada, click(`#users [data-name="Bob"]`), say("one"), shows("#talk", "one"),
 		shows("#subtitle", "private, online"))
 	people := func(n string) step {
@@ -148,16 +151,16 @@ func TestPageAway(t *testing.T) {
 	run(t, ada, people("1 person"))
 	run(t, bob, kept("pageshow"))
 	run(t, ada, people("2 people"))
-	run(t, bob, chromedp.Navigate("about:blank"))
+	run(t, bob, browsertest.Navigate("about:blank"))
 	run(t, ada, people("1 person"), say("two"),
 		shows("#talk", "Bob is not here now"), shows("#subtitle", "private, not here now"))
-	run(t, bob, chromedp.Navigate(s.page()), shows("#privates .badge", "2"))
+	run(t, bob, browsertest.Navigate(s.page()), shows("#privates .badge", "2"))
 	run(t, ada, room("lobby"), click("#privates button"), shows("#subtitle", "private, online"))
 	twin := browsertest.Open(t, 1280, 800)
 	saved := ask[string](t, bob, `localStorage.getItem("sluice.chat")`)
-	run(t, twin, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, twin, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	ask[bool](t, twin, fmt.Sprintf(`localStorage.setItem("sluice.chat", %q), true`, saved))
-	run(t, twin, chromedp.Reload(), shows("#privates .badge", "2"))
+	run(t, twin, browsertest.Reload(), shows("#privates .badge", "2"))
 	run(t, bob, click("#privates button"), shows("#talk", "two"), shows("#talk .new", "2 new messages"))
 	run(t, twin, until(`!document.querySelector("#privates .badge")`))
 	// A room that one window joins and leaves is one of the other too.
@@ -175,10 +178,11 @@ func TestPageAway(t *testing.T) {
 
 // TestPagePassword protects a name with a password, and logs in with it.
 func TestPagePassword(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), click("#me-button"), click("#set-password"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), click("#me-button"), click("#set-password"),
 		chromedp.SendKeys(chromedp.CSS("#password-new"), "correct horse"))
 	shot(t, ada, "password")
 	run(t, ada, click("#password-form .primary"), shows("#toast", "protected by the password"), click("#me-button"),

@@ -79,6 +79,7 @@ func proxy(t *testing.T, to string, keep bool) string {
 // Behind a proxy that serves the chat under a path of its own, all files of the page are found, and
 // the socket too.
 func TestPageBehindAProxy(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []bool{false, true} {
 		s := startServer(t, "127.0.0.1:0")
 		front := proxy(t, s.page(), keep)
@@ -106,10 +107,11 @@ func TestPageBehindAProxy(t *testing.T) {
 // A browser draws the page when it has index.html, and waits for no other file. Its styles are
 // those whose hash the policy names.
 func TestPageIsDrawnAtOnce(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	run(t, ada, browsertest.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	const blocking = `performance.getEntriesByType("resource").filter((r) => r.renderBlockingStatus !== "non-blocking").
   map((r) => r.name).join()`
 	if files := ask[string](t, ada, blocking); files != "" {
@@ -122,12 +124,13 @@ func TestPageIsDrawnAtOnce(t *testing.T) {
 
 // TestPageUnderAPath uses such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	for _, web := range []string{"127.0.0.1:0", "127.0.0.1:0/chat/ws"} {
 		s := startServer(t, web)
 		front := proxy(t, s.page(), false)
 		ada := browsertest.Open(t, 1280, 800)
-		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
+		run(t, ada, browsertest.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
 			shows("#messages", "under a path"))
 	}
 }

@@ -5,17 +5,16 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
 // TestPagePicture makes the picture of the documentation, of people with browsers and text clients.
 func TestPagePicture(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1120, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada Lovelace"), joinRoom("deploys"), joinRoom("tea kitchen"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada Lovelace"), joinRoom("deploys"), joinRoom("tea kitchen"),
 		room("lobby"))
 	clients := map[string]*textClient{}
 	for _, name := range []string{"Grace Hopper", "Linus", "Margaret", "Ken", "Barbara"} {

@@ -23,10 +23,11 @@ func joinRoom(name string) step {
 // TestPageReadingPlace goes to another room and back. The page shows the place where the reader
 // was, or the first new message below a line with their number.
 func TestPageReadingPlace(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 600)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), joinRoom("tea"), room("lobby"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), joinRoom("tea"), room("lobby"))
 	talker := func(name string, messages int) {
 		c := dialText(t, s.text)
 		c.send("/login "+name, "/join lobby")
@@ -61,10 +62,11 @@ func TestPageReadingPlace(t *testing.T) {
 // TestPageMentions mentions the user in a room that is not shown. The mention is counted, and the
 // browser notifies of it if the user wants that.
 func TestPageMentions(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[bool](t, ada, `window.told = [], window.Notification = class {
   static permission = "default";
   static async requestPermission() { return Notification.permission = "granted"; }
@@ -94,6 +96,7 @@ func TestPageMentions(t *testing.T) {
 
 // TestPageBrowse finds a room in the list of all rooms, opens a new one, and leaves it again.
 func TestPageBrowse(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	for i := range 30 {
@@ -102,7 +105,7 @@ func TestPageBrowse(t *testing.T) {
 		c.expect("users")
 	}
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "user29"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#users", "user29"))
 	// The list of people can be filtered, and has numbers in their order.
 	people := `[...document.querySelectorAll("#users li")].map((li) => li.querySelector("button").title).join()`
 	run(t, ada, chromedp.SendKeys(chromedp.CSS("#people-filter"), "USER1"),
@@ -131,7 +134,7 @@ func TestPageBrowse(t *testing.T) {
 	}
 	run(t, ada, chromedp.SetValue(chromedp.CSS("#join-room"), "too many"), click("#join-form button"),
 		shows("#join-error", "At most 20 rooms"), until(`document.querySelector("#join-room").value === "too many"`))
-	run(t, ada, room("lobby"), click(`#users button:enabled`),
+	run(t, ada, room("lobby"), shows("#users", "user29"), click(`#users button:enabled`),
 		until(`document.querySelectorAll("#privates li").length === 1`))
 	if !ask[bool](t, ada,
 		`((e) => e.bottom <= innerHeight &&
@@ -143,6 +146,7 @@ func TestPageBrowse(t *testing.T) {
 
 // TestPageSearchInThePast finds a message that is in none of the loaded pages of the history.
 func TestPageSearchInThePast(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	talkers(t, s)
@@ -151,7 +155,7 @@ func TestPageSearchInThePast(t *testing.T) {
 	count := func(words string) step {
 		return until(`document.querySelector("#search-count").textContent === %q`, words)
 	}
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"), click("#open-search"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#talk", "message 7 of 19"), click("#open-search"),
 		chromedp.SendKeys(text, "MESSAGE 0 of 0"), count("1 of 1"), shows("#talk .found.at", "message 0 of 0"),
 		chromedp.Evaluate[chromedp.Void](`document.querySelector("#search-text").select(), 0`),
 		chromedp.SendKeys(text, "message 3 of"), count("1 of 20"),
@@ -160,12 +164,13 @@ func TestPageSearchInThePast(t *testing.T) {
 
 // TestPageSearch searches in a conversation.
 func TestPageSearch(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby", "The first Needle", "hay", "another needle", "hay")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#talk", "another needle"), click("#open-search"),
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), shows("#talk", "another needle"), click("#open-search"),
 		chromedp.SendKeys(chromedp.CSS("#search-text"), "NEEDLE"), shows("#search-count", "1 of 2"),
 		shows("#talk .found.at", "another needle"), click("#search-previous"),
 		shows("#talk .found.at", "The first Needle"),
@@ -178,6 +183,7 @@ func TestPageSearch(t *testing.T) {
 
 // TestPageMenu chooses a theme, takes another name, and logs out.
 func TestPageMenu(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
@@ -188,7 +194,7 @@ func TestPageMenu(t *testing.T) {
 		return chromedp.Steps(click(fmt.Sprintf(`[data-theme-is=%q]`, name)),
 			until(`document.querySelector('[data-theme-is=%q]').ariaChecked === "true"`, name))
 	}
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("as Ada"), click("#me-button"), theme("dark"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("as Ada"), click("#me-button"), theme("dark"))
 	shot(t, ada, "menu")
 	run(t, ada, theme("light"), theme("system"), until(`!document.documentElement.dataset.theme`), click("#open-help"),
 		shows("#help-list", "Shift"))

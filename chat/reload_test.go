@@ -54,12 +54,13 @@ func hasHeard(name string, count int) step {
 	const enough = `[...document.querySelectorAll("#messages .text")]
 		.filter((e) => e.textContent.startsWith(%q)).length >= %d`
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(enough, name+" ", count),
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience))
 }
 
 // TestPageReload replaces the worker, a process of its own, three times while two people talk. Each
 // sees every message once and in order, and neither page shows a lost connection or an error.
 func TestPageReload(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0",
@@ -67,8 +68,8 @@ func TestPageReload(t *testing.T) {
 	workers := proctest.Start(t, nil, bin, "chat", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"])
 	page := "http://" + gateway.Addrs["ws"]
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
-	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
-	run(t, bob, chromedp.Navigate(page), logIn("Bob"))
+	run(t, ada, browsertest.Navigate(page), logIn("Ada"))
+	run(t, bob, browsertest.Navigate(page), logIn("Bob"))
 	run(t, ada, shows("#users", "Bob"))
 	eve := dialText(t, gateway.Addrs["text"])
 	eve.send(`{"type":"login","name":"Eve"}`)
@@ -122,6 +123,6 @@ func TestPageReload(t *testing.T) {
 	// The end of the gateway shows that watch notices a lost connection.
 	gateway.Signal(syscall.SIGTERM)
 	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`,
-		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(browsertest.Patience)))
 	t.Logf("the worker was replaced 3 times during %d messages", saidByAda+saidByBob)
 }

@@ -14,10 +14,11 @@ import (
 // TestPageParsesMessages checks which parts of a text are shown as links, code, quotes, mentions
 // and emoji. Parts are written as kind(text); what is not special is written as it is.
 func TestPageParsesMessages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	cases := [][2]string{
 		{"plain", "plain"},
 		{"", ""},
@@ -75,10 +76,11 @@ return %s.map(([text]) => m.parse(text, find).map(write).join(""));`, texts))
 // TestPageDrawsMessages checks the elements that the parts of a message become. Nothing that people
 // write becomes HTML.
 func TestPageDrawsMessages(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()))
+	run(t, ada, browsertest.Navigate(s.page()))
 	ask[bool](t, ada, `window.broken = [], document.addEventListener("securitypolicyviolation",
   (e) => broken.push(e.violatedDirective)), true`)
 	run(t, ada, logIn("Ada"))
@@ -139,10 +141,11 @@ func TestPageDrawsMessages(t *testing.T) {
 // TestPageLongWords writes the widest names and texts there are. They stay within a narrow window,
 // and of a reply both the name and the text are seen.
 func TestPageLongWords(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 320, 700)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login "+strings.Repeat("W", 24), "/join lobby", strings.Repeat("x", 300),
 		"/reply 1 `"+strings.Repeat("c", 300)+"`", "https://example.org/"+strings.Repeat("path/", 60),
@@ -163,11 +166,12 @@ func TestPageLongWords(t *testing.T) {
 // TestPageIsInert writes HTML and scripts into each field that others see, and into the address.
 // The page shows them as text.
 func TestPageIsInert(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	const hash = "#/room/%3Cimg%20src=x%20onerror=o()%3E"
-	run(t, ada, chromedp.Navigate(s.page()+hash))
+	run(t, ada, browsertest.Navigate(s.page()+hash))
 	ask[bool](t, ada, `window.broken = [], window.o = window.owned = window.alert = () => broken.push("a script has run"),
   document.addEventListener("securitypolicyviolation", (e) => broken.push(e.violatedDirective)), true`)
 	run(t, ada, logInTo("Ada", "<img src=x onerror=o()>"), shows("#title", "<img src=x"))

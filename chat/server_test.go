@@ -16,6 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -144,7 +145,7 @@ func (c *textClient) send(lines ...string) {
 // next returns the next event of any type.
 func (c *textClient) next() map[string]any {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(browsertest.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	line, err := c.in.ReadBytes('\n')
@@ -170,13 +171,14 @@ func (c *textClient) expect(kind string) map[string]any {
 
 // TestJSONSocket lets a client with length-prefixed documents talk to one with text lines.
 func TestJSONSocket(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "127.0.0.1:0")
 	conn, err := net.Dial("tcp", s.json)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(browsertest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	format := codec.JSON{}

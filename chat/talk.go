@@ -37,7 +37,7 @@ func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	if posted.Before {
 		return &event{Type: "sent", Room: room, ID: posted.Message.ID, Seq: posted.Message.Seq}
 	}
-	publish(c, room, messageEvent(room, store.Person{}, &posted.Message))
+	publishSaid(ctx, c, room, messageEvent(room, store.Person{}, &posted.Message), &posted)
 	return nil
 }
 
@@ -117,6 +117,7 @@ func (h *chat) history(ctx context.Context, c worker.Call, req *request) *event 
 
 // page returns messages of a conversation as an event.
 func (h *chat) page(ctx context.Context, c worker.Call, r *store.Read) *event {
+	r.Hide = types(c)
 	p, err := stored(c).Read(ctx, r)
 	if err != nil {
 		return failed(err)
@@ -166,7 +167,7 @@ func (h *chat) change(ctx context.Context, c worker.Call, req *request) *event {
 	e := &event{Type: "changed", UID: c.UID(), Seq: m.Seq, ID: m.ID, Ref: req.Ref}
 	if room, ok := of.Room(); ok {
 		e.Room, e.Message = room, messageEvent(room, store.Person{}, m)
-		publish(c, room, e)
+		publishSaid(ctx, c, room, e, &changed)
 		return nil
 	}
 	to := changed.To

@@ -33,7 +33,7 @@ func promised[T any](t *testing.T, tab context.Context, page, call string) T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, tab, chromedp.Navigate(page))
+	inBrowser(t, tab, browsertest.Navigate(page))
 	result, err := chromedp.Run(tab, chromedp.Evaluate[T]("{"+string(script)+";"+call+"}", chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func chatInBrowser(t *testing.T, page string) {
 	}
 	logIn := func(name string) context.Context {
 		tab := openBrowser(t)
-		inBrowser(t, tab, chromedp.Navigate(page),
+		inBrowser(t, tab, browsertest.Navigate(page),
 			chromedp.WaitEnabled(chromedp.CSS("#login-button")),
 			chromedp.SetValue(chromedp.CSS("#login-name"), name),
 			chromedp.Click(chromedp.CSS("#login-button")), shows("#title", "lobby"))

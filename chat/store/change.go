@@ -41,7 +41,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 			w.requote(&m)
 		}
 		w.close()
-		posted.Message = m
+		posted.Message, posted.Avoided = m, avoided(t, m.UID)
 		if uid := p.Conversation.With(p.UID); uid != "" {
 			posted.To.UID = uid
 			if other != nil {

@@ -40,6 +40,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 		if !c.valid() {
 			return refuse("bad_room", "this is not the name of a conversation")
 		}
+		posted.Avoided = avoided(t, p.UID)
 		if m, before, ok := again(t, c, p); ok {
 			posted.Message, posted.Before = m, before
 			return nil
@@ -271,6 +272,9 @@ func (w *writer) expire(before int64) (n int) {
 func (s *conversations) read(_ context.Context, r *Read) (page Page, err error) {
 	err = s.view(func(t kv.Tx) error {
 		page = s.page(t, r)
+		if r.Hide {
+			page.hide(t, r.UID)
+		}
 		return nil
 	})
 	return page, err

@@ -38,6 +38,7 @@ type person struct {
 	Reads   map[string]uint64 `json:"reads,omitempty"` // by name of the conversation
 	Muted   []string          `json:"muted,omitempty"` // names of conversations
 	Blocked []string          `json:"blocked,omitempty"`
+	Avoided bool              `json:"avoided,omitempty"` // somebody has blocked the person, now or before
 }
 
 // personOf returns a person, or nil if the uid is not known.
@@ -382,6 +383,7 @@ func (s *people) block(ctx context.Context, b *Block) (all []Person, err error) 
 			return refuse("too_many", fmt.Sprintf("at most %d people can be blocked", maxBlocked))
 		default:
 			p.Blocked = append(p.Blocked, other)
+			avoid(t, other)
 		}
 		all = peopleOf(t, p.Blocked)
 		return nil

@@ -161,6 +161,7 @@ type Posted struct {
 	Message Message
 	To      Person // of a private message
 	Before  bool   // it was posted before, by another request: it has been published
+	Avoided bool   // somebody may have blocked the author
 }
 
 // Read asks for messages of a conversation: those after After or, if After is 0, the newest ones
@@ -170,9 +171,11 @@ type Read struct {
 	Conversation  Conversation
 	Before, After uint64
 	Limit         int
+	Hide          bool // leave out what people have said whom UID has blocked
 }
 
-// Page are consecutive messages of a conversation, the oldest first.
+// Page are consecutive messages of a conversation, the oldest first. Those that Hide left out are
+// missing.
 type Page struct {
 	Conversation Conversation
 	With         Person // of a private talk

@@ -328,11 +328,19 @@ func (s *Store) Stats() (Stats, error) {
 		load(t, []byte{keySums}, &all)
 		return nil
 	})
+	figures := s.Counters()
+	figures.Conversations, figures.Messages, figures.Bytes, figures.People =
+		all.Conversations, all.Messages, all.Bytes, all.People
+	return figures, err
+}
+
+// Counters returns what the Store has counted, without the present values. Unlike Stats it does not
+// read them, which in a Store of Share is a call as any other.
+func (s *Store) Counters() Stats {
 	return Stats{
-		Conversations: all.Conversations, Messages: all.Messages, Bytes: all.Bytes, People: all.People,
 		EvictedConversations: s.evictedConversations.Load(), EvictedMessages: s.evictedMessages.Load(),
 		ExpiredMessages: s.expiredMessages.Load(), EvictedPeople: s.evictedPeople.Load(), Refusals: s.refusals.Load(),
-	}, err
+	}
 }
 
 // now returns the present time in Unix milliseconds.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,16 +40,18 @@ func each(t *testing.T, cfg store.Config, test func(t *testing.T, k talk)) {
 	for name, open := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st, err := open(filepath.Join(t.TempDir(), "data"), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := st.Close(); err != nil {
-					t.Error(err)
+			synctest.Test(t, func(t *testing.T) { // its clock stands while the processor is busy
+				st, err := open(filepath.Join(t.TempDir(), "data"), cfg)
+				if err != nil {
+					t.Fatal(err)
 				}
+				t.Cleanup(func() {
+					if err := st.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+				test(t, talk{store.Client{Invoke: st.Serve}, t, st})
 			})
-			test(t, talk{store.Client{Invoke: st.Serve}, t, st})
 		})
 	}
 }
@@ -338,7 +341,7 @@ func TestPrivate(t *testing.T) {
 		ada, bob := k.login("Ada", ""), k.login("Bob", "")
 		post := func(p store.Post) (store.Posted, string) {
 			t.Helper()
-			p.UID, p.Name, p.Text, p.Key = ada.UID, "Ada", "psst", fmt.Sprint(time.Now().UnixNano())
+			p.UID, p.Name, p.Text, p.Key = ada.UID, "Ada", "psst", rand.Text()
 			posted, err := k.Post(ctx, &p)
 			return posted, code(t, err)
 		}

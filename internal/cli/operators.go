@@ -58,6 +58,9 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 		cfg.Stats, cfg.Alerts = o.statistics.keeper, o.statistics.alerts
 		cfg.Collectors = append(cfg.Collectors, &o.stats.figures)
 	}
+	if o.store != nil {
+		cfg.Collectors = append(cfg.Collectors, chatCollector{o.store, o.gateway.SharedInvoke})
+	}
 	cfg.PublishRate = o.publishRate
 	if o.handlersHere {
 		cfg.Collectors = append(cfg.Collectors, &o.workerFigures)

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/internal/stats/forward"
 	"github.com/seed-7410fe32/sluice/internal/stats/intake"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
@@ -51,6 +52,53 @@ func TestEveryFigureOfStatisticsIsAMetric(t *testing.T) {
 	}
 	if n := strings.Count(string(document), "\n| `sluice_stats_"); n != all {
 		t.Errorf("docs/metrics.md has %d metrics of statistics, and there are %d", n, all)
+	}
+}
+
+// Each figure of what the chat keeps is a metric, and docs/metrics.md has each with its meaning.
+func TestEveryFigureOfTheChatIsAMetric(t *testing.T) {
+	t.Parallel()
+	st, err := store.New(store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	call := store.Client{Invoke: st.Serve}
+	me, err := call.Login(t.Context(), &store.Login{Name: "Ada", Keys: []string{"ada"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := &store.Post{UID: me.UID, Name: "Ada", Room: "lobby", Author: "a", Text: "hi"}
+	if _, err := call.Post(t.Context(), post); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	if err := registry.Register(chatCollector{store: st}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != reflect.TypeFor[store.Stats]().NumField() {
+		t.Errorf("%d metrics: %v", len(families), err)
+	}
+	document, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		row := fmt.Sprintf("\n| `%s` | %s | – | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp())
+		if !strings.Contains(string(document), row) {
+			t.Errorf("docs/metrics.md lacks %s", row)
+		}
+		if m := f.GetMetric()[0]; f.GetType().String() == "GAUGE" && m.GetGauge().GetValue() == 0 {
+			t.Errorf("%s is 0", f.GetName())
+		}
+	}
+	if n := strings.Count(string(document), "\n| `sluice_chat_"); n != len(families) {
+		t.Errorf("docs/metrics.md has %d metrics of the chat, and there are %d", n, len(families))
+	}
+	shared := chatCollector{st, true}
+	if n := testutil.CollectAndCount(shared); n != len(chatCounters) {
+		t.Errorf("%d metrics of what gateways share", n)
 	}
 }
 

@@ -23,6 +23,7 @@ func recorded() step {
 
 // TestAlertForms makes, edits and removes rules, silences alerts, and tests a webhook.
 func TestAlertForms(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	ada := browsertest.Open(t, 1280, 900)

@@ -49,12 +49,13 @@ func row(iface string) string {
 
 // TestDashboard logs in, and finds the figures of a keeper exactly, also those of another time.
 func TestDashboard(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	f.known(time.Now())
 	f.dial("lobby")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")),
+	run(t, ada, browsertest.Navigate(f.url), chromedp.WaitVisible(chromedp.CSS("#token")),
 		chromedp.SetValue(chromedp.CSS("#token"), "wrong"), click(".login button"), shows("#login-error", "not valid"))
 	f.logIn(ada, operateToken)
 	run(t, ada, shows(".tile:nth-child(1)", "1"), shows(".gateway", "edge-1"), shows(".gateway", "Ready"),
@@ -75,6 +76,7 @@ func TestDashboard(t *testing.T) {
 
 // TestDrillDown goes from a peak of a curve to its failures, with the mouse and with the keyboard.
 func TestDrillDown(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	f.known(time.Now())
@@ -128,6 +130,7 @@ func TestDrillDown(t *testing.T) {
 
 // TestCurveKeys goes through a curve with the keyboard. The place stays when new figures come.
 func TestCurveKeys(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	f.known(time.Now())
@@ -155,6 +158,7 @@ func TestCurveKeys(t *testing.T) {
 
 // TestFailureLog searches, opens a failure and reproduces what is shown from the address alone.
 func TestFailureLog(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	f.known(time.Now())
@@ -180,6 +184,7 @@ func TestFailureLog(t *testing.T) {
 
 // TestRoles: what changes the gateway is for operators, asks first, and is in the log.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	viewer := browsertest.Open(t, 1280, 800)
@@ -209,6 +214,7 @@ func TestRoles(t *testing.T) {
 
 // TestSessionEnds: a page whose token is removed goes to the login, and says why.
 func TestSessionEnds(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
@@ -224,11 +230,12 @@ func TestSessionEnds(t *testing.T) {
 // TestAway: while the gateway does not answer the page says so, keeps what it shows, and goes on by
 // itself. Without a token file there is no login.
 func TestAway(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, func(c *admin.Config) { c.TokenFile = "" })
 	f.known(time.Now())
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), shows(".modules", "message"))
+	run(t, ada, browsertest.Navigate(f.url), shows(".modules", "message"))
 	if ask[bool](t, ada, `Boolean(document.querySelector("#log-out"))`) {
 		t.Error("without a login there is a log out")
 	}
@@ -241,10 +248,11 @@ func TestAway(t *testing.T) {
 
 // TestNoStatistics: a gateway without a keeper shows what it can, and says how to get the rest.
 func TestNoStatistics(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, func(c *admin.Config) { c.TokenFile, c.Stats, c.StatsTo = "", nil, "https://stats.example:9090" })
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(f.url), shows(".empty", "keeps no statistics"), shows(".empty", "stats.example"),
+	run(t, ada, browsertest.Navigate(f.url), shows(".empty", "keeps no statistics"), shows(".empty", "stats.example"),
 		shows(".tile:nth-child(4)", "2"))
 	for _, place := range []string{"#/failures", "#/module/chat", "#/module/chat/message"} {
 		run(t, ada, goTo(place), shows(".empty", "keeps no statistics"))
@@ -254,6 +262,7 @@ func TestNoStatistics(t *testing.T) {
 // TestNothingIsMarkup puts names, addresses and texts that are markup, scripts and tricks of
 // direction on each page.
 func TestNothingIsMarkup(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	corpus := []string{
@@ -312,12 +321,13 @@ func TestNothingIsMarkup(t *testing.T) {
 // TestForeignPage: a page of another port of this host cannot use the operator's session, nor show
 // the dashboard in a frame.
 func TestForeignPage(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	ada := browsertest.Open(t, 1280, 800)
 	f.logIn(ada, operateToken)
 	evil := start(t, func(c *admin.Config) { c.TokenFile = "" }) // of the same host, so the cookie is sent
-	run(t, ada, chromedp.Navigate(evil.url), chromedp.WaitVisible(chromedp.CSS(".app")))
+	run(t, ada, browsertest.Navigate(evil.url), chromedp.WaitVisible(chromedp.CSS(".app")))
 	f.tryFrom(ada, fmt.Sprintf(`fetch(%q, {method: "POST", mode: "no-cors", credentials: "include",
   headers: {"Content-Type": "text/plain"}})`, f.url+"api/v1/drain"))
 	f.tryFrom(ada, fmt.Sprintf(`fetch(%q, {method: "POST", credentials: "include", headers: {"X-Sluice-CSRF": "1"}})`,

@@ -24,13 +24,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/logs"
 	"github.com/seed-7410fe32/sluice/internal/stats/keep"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m, browsertest.End) }
+func TestMain(m *testing.M) {
+	suite.Beside(4)
+	leaktest.Main(m, browsertest.End)
+}
 
 const (
-	patience     = 30 * time.Second // of a test's waits
+	patience     = browsertest.Patience // of a test's waits
 	operateToken = "operate-0123456789abcdef"
 	readToken    = "read-0123456789abcdef"
 	tokenLines   = "ada " + operateToken + "\nviewer " + readToken + " read\n"
@@ -68,7 +72,7 @@ func start(t *testing.T, change func(*admin.Config)) *fixture {
 	handler.SetRate(-1)
 	log := slog.New(handler)
 	g, err := gateway.New(gateway.Config{Loops: 2, DrainTimeout: 200 * time.Millisecond, Logger: log, Name: "edge-1",
-		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: -1}}}) // some clients are silent
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,8 +222,10 @@ type step = chromedp.Action[chromedp.Void]
 
 func run(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		const state = `[location.hash, document.querySelector("h1")?.textContent, document.activeElement?.outerHTML.slice(0, 200),
+	within, cancel := context.WithTimeout(ctx, 2*browsertest.Patience) // the window is open for longer
+	defer cancel()
+	if err := chromedp.Do(within, steps...); err != nil {
+		const state = `[location.href, document.readyState, document.querySelector("h1")?.textContent, document.activeElement?.outerHTML.slice(0, 200),
 			document.querySelector("main")?.textContent.slice(0, 600)].join(" | ")`
 		seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](state))
 		t.Fatalf("%v; the page: %s", err, seen)
@@ -257,18 +263,17 @@ func goTo(fragment string) step {
 // logIn opens the page and logs in.
 func (f *fixture) logIn(ctx context.Context, token string) {
 	f.t.Helper()
-	run(f.t, ctx, chromedp.Navigate(f.url),
+	run(f.t, ctx, browsertest.Navigate(f.url),
 		until(`document.querySelector("#token") && document.fonts.status === "loaded"`),
 		chromedp.SetValue(chromedp.CSS("#token"), token), click(".login button"), until(`document.querySelector(".app")`))
 }
 
-// shot saves a picture of the window, in the folder that the variable DASHBOARD_SHOTS names or else
-// among the artifacts of the test.
+// shot saves a picture of the window, if the variable DASHBOARD_SHOTS names a folder.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("DASHBOARD_SHOTS")
 	if dir == "" {
-		dir = t.ArtifactDir()
+		return
 	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 // TestPicture makes the picture of the documentation.
 func TestPicture(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, nil)
 	for i := range 40 {

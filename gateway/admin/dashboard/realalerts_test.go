@@ -60,6 +60,7 @@ func fill(name, value string) step {
 // TestAlertsOfTheServer makes, changes and removes a rule, and silences and tests, with the alerts
 // of a gateway in place of answers of a script.
 func TestAlertsOfTheServer(t *testing.T) {
+	t.Parallel()
 	browsertest.Path(t)
 	f := start(t, alarmed(t))
 	f.known(time.Now())
