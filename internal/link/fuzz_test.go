@@ -125,7 +125,7 @@ func FuzzHello(f *testing.F) {
 		}
 		if g, err := parseGatewayHello(in); err == nil && len(g.Name) <= MaxName {
 			known := bytes.Clone(in)
-			known[22] &= featureInvoke | featureReport | featureNarrow // the worker ignores other features
+			known[22] &= featureInvoke | featureReport | featureNarrow | featureBlocked // the worker ignores other features
 			mustEqual(t, "gateway's hello", encodeGatewayHello(&g), known)
 		}
 	})

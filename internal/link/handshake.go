@@ -61,6 +61,7 @@ type GatewayHello struct {
 	Invokes   bool          // the gateway answers Invoke
 	Reports   bool          // the gateway takes Report
 	Narrows   bool          // the gateway takes part in narrow sends
+	Blocks    bool          // the gateway takes Blocked
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -77,9 +78,10 @@ const (
 	gatewayLabel = "sluice gateway 1"
 
 	// In message 4.
-	featureInvoke = 0x01
-	featureReport = 0x02
-	featureNarrow = 0x04
+	featureInvoke  = 0x01
+	featureReport  = 0x02
+	featureNarrow  = 0x04
+	featureBlocked = 0x08
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -367,6 +369,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Narrows {
 		features |= featureNarrow
 	}
+	if g.Blocks {
+		features |= featureBlocked
+	}
 	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
@@ -378,7 +383,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	features := c.U8()
 	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
-	g.Narrows = features&featureNarrow != 0
+	g.Narrows, g.Blocks = features&featureNarrow != 0, features&featureBlocked != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello
