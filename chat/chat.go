@@ -27,6 +27,7 @@ package chat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -63,10 +64,28 @@ func New(cfg Config) (worker.Handler, error) {
 const (
 	loginWithin = 30 * time.Second
 	askWithin   = 10 * time.Second // for the store, which begins nothing after 5 s, and for queries
+	standIn     = 2 * time.Second  // until a call without a link to the store fails
 )
 
-// stored returns the store that all workers share.
-func stored(c worker.Call) store.Client { return store.Client{Invoke: c.Worker().Invoke} }
+// stored returns the store that all workers share. A call without a link to it is made again for a
+// while, because another gateway may stand in. A store may be asked anything twice: an event may be
+// delivered again, too.
+func stored(c worker.Call) store.Client {
+	return store.Client{Invoke: func(ctx context.Context, payload []byte) (answer []byte, err error) {
+		until := time.Now().Add(standIn)
+		for {
+			answer, err = c.Worker().Invoke(ctx, payload)
+			if !errors.Is(err, worker.ErrLinkDown) || time.Now().After(until) {
+				return answer, err
+			}
+			select {
+			case <-ctx.Done():
+				return nil, err
+			case <-time.After(standIn / 20):
+			}
+		}
+	}}
+}
 
 // connect closes the client unless it logs in within loginWithin.
 func (h *chat) connect(_ context.Context, c worker.Call) error {

@@ -30,6 +30,10 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 		l.Token, l.Password = "", req.Token // people type either one in the same place
 	}
 	for row, err := range c.Worker().Select(ctx, worker.Groups(l.Keys...), worker.FieldUID) {
+		if errors.Is(err, worker.ErrPartial) { // a gateway has crashed, or cannot be reached
+			l.Partial = true
+			break
+		}
 		if err != nil {
 			return problem("try_again", "could not check whether the name is free, try again")
 		}

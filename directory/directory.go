@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
 	"github.com/seed-7410fe32/sluice/internal/directory/redisdir"
+	"github.com/seed-7410fe32/sluice/internal/kv"
 	"github.com/seed-7410fe32/sluice/internal/membership"
 )
 
@@ -78,3 +79,9 @@ func Open(cfg Config) (*Directory, error) {
 // Gateways returns a worker.Resolver for worker.Config.Discover. It lists the gateways that have
 // started first, first.
 func (d *Directory) Gateways() *membership.Resolver { return membership.NewResolver(d, d.log) }
+
+// Kept returns what gateways keep in the directory under a name, for programs that come with this
+// module.
+func (d *Directory) Kept(name string) kv.Remote {
+	return redisdir.Keep(d.Directory.(*redisdir.Directory), name) //nolint:forcetypeassert // Open has made it
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,6 +122,8 @@ func TestStopRunsWhatWasPosted(t *testing.T) {
 	e := start(t, Config{Loops: 1})
 	l := e.Loops()[0]
 	started, release := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	_ = l.Post(func() { close(started); <-release })
 	receive(t, started)
 	ran := make(chan int, 10)
@@ -134,7 +137,7 @@ func TestStopRunsWhatWasPosted(t *testing.T) {
 	if err := e.Stop(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Stop: %v", err)
 	}
-	close(release)
+	let()
 	stop(t, e)
 	if len(ran) != 10 {
 		t.Errorf("%d of 10 functions ran", len(ran))

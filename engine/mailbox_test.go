@@ -50,6 +50,8 @@ func TestPostIsBounded(t *testing.T) {
 	e := start(t, Config{Loops: 1, MaxMailbox: 10})
 	l := e.Loops()[0]
 	started, release := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	if err := l.Post(func() { close(started); <-release }); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func TestPostIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	close(release)
+	let()
 	on(t, l, func() {
 		if ran != taken || taken < 9 || taken > 10 {
 			t.Errorf("%d ran of %d taken", ran, taken)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -45,8 +46,8 @@ type manualSocket struct {
 
 // manualLoop replaces the reactor of one loop.
 type manualLoop struct {
-	gnet.EventLoop                 // nil: the methods that a Loop does not use
-	tasks          []gnet.Runnable // bound: none, one for each turn that is due
+	gnet.EventLoop             // nil: the methods that a Loop does not use
+	due            atomic.Bool // a turn is due; any goroutine may post
 }
 
 // NewManual creates the loops. There are no listeners, and the Engine must not be stopped. Its
@@ -88,14 +89,14 @@ func (m *Manual) Open(loop int, p Pipe, remote netip.AddrPort, h Handler, o Conn
 // sends all output.
 func (m *Manual) Turn(loop int) {
 	m.e.clock.Store(int64(time.Since(m.e.start)))
-	m.loops[loop].tasks = nil // each task is a turn
+	m.loops[loop].due.Store(false)
 	m.e.loops[loop].run()
 }
 
 // Due reports whether a loop has asked for a turn.
 func (m *Manual) Due(loop int) bool {
 	l := m.e.loops[loop]
-	return len(m.loops[loop].tasks)+len(l.resumed)+len(l.yielded) > 0
+	return m.loops[loop].due.Load() || len(l.resumed)+len(l.yielded) > 0
 }
 
 // Reads reports whether the loop reads the connection: it is open and not paused.
@@ -124,8 +125,8 @@ func (c *ManualConn) Break(err error) {
 // Ended reports whether the connection has ended.
 func (c *ManualConn) Ended() bool { return c.s.closed }
 
-func (l *manualLoop) Execute(_ context.Context, r gnet.Runnable) error {
-	l.tasks = append(l.tasks, r)
+func (l *manualLoop) Execute(context.Context, gnet.Runnable) error {
+	l.due.Store(true)
 	return nil
 }
 

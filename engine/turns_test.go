@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 )
 
@@ -27,6 +28,8 @@ func TestYieldLetsOthersIn(t *testing.T) {
 		return len(in)
 	}}, ConnOptions{})
 	hold := make(chan struct{})
+	let := sync.OnceFunc(func() { close(hold) })
+	defer let() // also when the test fails
 	if err := other.Loop().Post(func() { <-hold }); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +39,7 @@ func TestYieldLetsOthersIn(t *testing.T) {
 	if _, err := io.WriteString(quiet, "quiet"); err != nil {
 		t.Fatal(err)
 	}
-	close(hold)
+	let()
 	for n := 0; ; n++ {
 		if what := receive(t, said); what != "flood" {
 			if n > size/4 {

@@ -37,6 +37,7 @@ type claimWorld struct {
 	listed [claimGates][claimGates]bool
 	wires  map[claimWire]*claimLink
 	logins []*login
+	shared *sharedDirectory // nil: none
 }
 
 // claimWire is a loop of a gateway, and another gateway.
@@ -57,8 +58,10 @@ type login struct {
 	left       bool // by itself, or with its gateway
 }
 
-func newClaimWorld(t *testing.T, seed uint64) *claimWorld {
-	w := &claimWorld{t: t, rng: rand.New(rand.NewPCG(seed, 21)), wires: map[claimWire]*claimLink{}}
+func newClaimWorld(t *testing.T, seed uint64, shared *sharedDirectory) *claimWorld {
+	w := &claimWorld{
+		t: t, rng: rand.New(rand.NewPCG(seed, 21)), wires: map[claimWire]*claimLink{}, shared: shared,
+	}
 	for i := range claimGates {
 		w.gates = append(w.gates, w.newGate(i))
 	}
@@ -66,7 +69,14 @@ func newClaimWorld(t *testing.T, seed uint64) *claimWorld {
 }
 
 func (w *claimWorld) newGate(i int) gate {
-	g := newGate(w.t, Config{ID: uint32(i + 1), Loops: claimLoops, Logger: slog.New(slog.DiscardHandler)})
+	cfg := Config{ID: uint32(i + 1), Loops: claimLoops, Logger: slog.New(slog.DiscardHandler)}
+	if w.shared != nil {
+		cfg.Directory = w.shared.views[i]
+	}
+	g := newGate(w.t, cfg)
+	if w.shared != nil {
+		w.shared.views[i].use(w.t, g.g)
+	}
 	w.epochs++
 	g.g.epoch = w.epochs
 	for _, l := range g.g.loops {
@@ -85,6 +95,9 @@ func (w *claimWorld) restart(i int) {
 	}
 	for _, c := range w.logins {
 		c.left = c.left || c.gate == i
+	}
+	if w.shared != nil {
+		w.shared.views[i].leave()
 	}
 	w.gates[i] = w.newGate(i)
 	for range w.rng.IntN(3) {
@@ -205,13 +218,13 @@ func (w *claimWorld) pass(share int) {
 	}
 }
 
-// rest lets time pass. share is of how many links one works in each part of it.
-func (w *claimWorld) rest(d time.Duration, share int) {
+// rest lets time pass.
+func (w *claimWorld) rest(d time.Duration) {
 	for ; d > 0; d -= 200 * time.Millisecond {
 		time.Sleep(min(d, 200*time.Millisecond))
 		w.list()
 		w.dial()
-		w.pass(share)
+		w.pass(1)
 	}
 }
 
@@ -230,9 +243,11 @@ func (w *claimWorld) step() {
 	case n < 53:
 		w.restart(i)
 	case n < 58:
-		w.rest(time.Duration(w.rng.IntN(25))*time.Second, 1)
+		w.rest(time.Duration(w.rng.IntN(25)) * time.Second)
 	case n < 70:
-		w.rest(time.Duration(w.rng.IntN(1000))*time.Millisecond, 1)
+		w.rest(time.Duration(w.rng.IntN(1000)) * time.Millisecond)
+	case n < 72 && w.shared != nil:
+		w.shared.fail(w.rng)
 	case n < 75:
 		if k := w.wires[claimWire{i, w.rng.IntN(claimLoops), j}]; k != nil {
 			k.reset()
@@ -279,7 +294,7 @@ func TestOneClientOfEachUIDIsLeft(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(suite.Of(t, 300, 1000, "schedules")) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newClaimWorld(t, seed)
+			w := newClaimWorld(t, seed, nil)
 			for range 100 {
 				w.step()
 			}
@@ -287,7 +302,7 @@ func TestOneClientOfEachUIDIsLeft(t *testing.T) {
 			for i := range w.listed {
 				w.listed[i] = [claimGates]bool{true, true, true}
 			}
-			w.rest(3*time.Second, 1)
+			w.rest(3 * time.Second)
 			if w.check(); t.Failed() {
 				t.Fatalf("seed %d", seed)
 			}

@@ -102,6 +102,9 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 			here.serial = o.serial // this link is not read while an inbox is full
 		}
 		l.everywhere(here, &e)
+		if l.contender != nil {
+			l.contender.claimed(s.member.UID(), claim)
+		}
 	}
 	if k := s.link(); tell && k != nil {
 		k.refresh(s)

@@ -143,6 +143,9 @@ type Config struct {
 	// ctx ends. A call that goes on nevertheless keeps its place. Run waits for it. OnInvoke must not
 	// keep an answer that it has returned.
 	OnInvoke func(ctx context.Context, payload []byte) ([]byte, error)
+	// SharedInvoke says that OnInvoke acts on the same state in all gateways that have it set. Workers
+	// call the first gateway nevertheless, and the next one while they have no link to that.
+	SharedInvoke bool
 	// OnStats gets the reports of workers about their calls: how many there were of which kind, how
 	// long they took, and what the failures said. Each worker sends one every second in which there
 	// were calls, and the next one when OnStats has returned nil for it. Return nil when the report

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MaxMessage: 1000}))
 	at := listeners(g)
 	held := make(chan struct{})
+	let := sync.OnceFunc(func() { close(held) })
+	defer let() // also when the test fails
 	runWorker(t, g, slowEcho(held))
 	closed := func(reason, detail string) string {
 		return fmt.Sprintf(`{"type":"sluice.closed","reason":%q,"detail":%q}`, reason, detail)
@@ -62,7 +65,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		s := g.Stats()
 		return s.MessagesIn == 12 && s.Clients == len(rows)
 	})
-	close(held) // they are answered from here on
+	let() // they are answered from here on
 	for i, c := range rows {
 		all, err := io.ReadAll(conns[i])
 		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {

@@ -39,6 +39,7 @@ type Gateway struct {
 	listeners  []*listener // bound: none, fixed by Run
 	workerPort *workerPort
 	interest   *interest       // nil: no directory
+	arbiter    *arbiter        // nil: no directory
 	reserve    int             // file descriptors that clients leave for workers
 	pageCtx    context.Context // parent of the contexts of plain HTTP requests
 	stopPages  context.CancelFunc
@@ -87,6 +88,7 @@ func (g *Gateway) open() (err error) {
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	if g.cfg.Directory != nil {
 		g.interest = newInterest(g, g.cfg.Loops)
+		g.arbiter = newArbiter(g, g.interest, g.cfg.Loops)
 	}
 	for i, el := range g.engine.Loops() {
 		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
@@ -117,6 +119,7 @@ func (g *Gateway) listen() (err error) {
 	}
 	if g.interest != nil {
 		g.peersWG.Go(func() { g.interest.run(g.peerCtx) })
+		g.peersWG.Go(func() { g.arbiter.run(g.peerCtx) })
 	}
 	if len(g.cfg.Key) == 0 {
 		g.log.Info("no key: only workers on this machine are accepted", "addr", g.workerPort.ln.Addr().String())

@@ -29,7 +29,9 @@ type interest struct {
 	holder  *narrow.Holder // guarded by mu
 	notices [][]notice     // by loop, guarded by mu; bound: joins that wait for the directory
 	lookups []lookup       // guarded by mu; bound: sets that a sender knows
-	removes bool           // the last call was one that removes before it enters; guarded by mu
+	// told is the number of the doubt, from 1 for the start, of whose end the directory was told last.
+	told    uint64 // guarded by mu
+	removes bool   // the last call was one that removes before it enters; guarded by mu
 }
 
 // notice is something that a loop has to do: its senders have to forget something, the directory
@@ -97,6 +99,14 @@ func (n *interest) hold(set directory.Set) bool {
 		poke(n.wake)
 	}
 	return visible
+}
+
+// entry reports whether the gateway holds a set, and in which generation of the directory it is
+// entered. Token 0 means not yet.
+func (n *interest) entry(set directory.Set) (token narrow.Token, holds bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.holder.Entry(set)
 }
 
 func (n *interest) release(set directory.Set) {
@@ -206,6 +216,7 @@ func (n *interest) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		worked, ok := n.update(ctx)
+		n.tell()
 		switch {
 		case !ok:
 			failures++
@@ -226,6 +237,20 @@ func (n *interest) keep(ctx context.Context) {
 		case <-n.dir.Changed():
 		case <-pause.C:
 		}
+	}
+}
+
+// tell tells others that sets of members from before the end of a doubt are entered.
+func (n *interest) tell() {
+	n.mu.Lock()
+	now := n.holder.Doubts + 1
+	over := n.holder.Token() != 0 && now != n.told
+	if over {
+		n.told = now
+	}
+	n.mu.Unlock()
+	if over {
+		n.g.place.entered(now)
 	}
 }
 

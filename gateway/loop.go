@@ -65,8 +65,9 @@ type loop struct {
 	tick         engine.Timer
 	tokens       *rand.ChaCha8
 	fan          fanout
-	out          []byte // scratch: control replies of codecs
-	rows         []byte // scratch: replies; bound: an answer
+	out          []byte   // scratch: control replies of codecs
+	rows         []byte   // scratch: replies; bound: an answer
+	ids          []uint32 // scratch: gateways of a message to clients; bound: none, of one command
 	stats        LoopStats
 	access       accessLog
 	closes       [link.ReasonExpired + 1]uint64 // connections, by reason
@@ -79,6 +80,7 @@ type loop struct {
 	drainPort    uint16      // the port for links while this gateway drains; 0: the worker port
 	predecessor  predecessor // the gateway that still drains; zero: none
 	narrow       *narrowing  // static; nil: no directory
+	contender    *contender  // static; nil: no directory
 
 	inbox inbox
 }
@@ -111,6 +113,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.resendTimer.Target = (*claimResender)(l)
 	if g.interest != nil {
 		l.narrow = newNarrowing(l, g.interest)
+		l.contender = newContender(l, g.arbiter)
 	}
 	return l
 }
@@ -131,6 +134,9 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.forgetArrivals()
 	if l.narrow != nil {
 		l.narrow.tick()
+	}
+	if l.contender != nil {
+		l.contender.tick()
 	}
 }
 

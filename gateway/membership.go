@@ -81,6 +81,13 @@ func (p *place) announce(g *Gateway) {
 	}
 }
 
+// entered tells that all groups and uids are in the directory, after that was in doubt.
+func (p *place) entered(number uint64) {
+	if m := p.member.Load(); m != nil {
+		m.SetEntered(number)
+	}
+}
+
 // drain tells that the gateway closes down.
 func (p *place) drain() {
 	if m := p.member.Load(); m != nil {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
@@ -25,14 +24,14 @@ type narrowing struct {
 	sender   *narrow.Sender
 	permits  *narrow.Permits
 	parking  parking
-	names    [][]byte // scratch; bound: none, of one command
-	ids      []uint32 // scratch; bound: gateways that a loop knows
+	asking   asking
 }
 
 func newNarrowing(l *loop, n *interest) *narrowing {
 	x := &narrowing{loop: l, interest: n, sender: narrow.NewSender(l.g.cfg.ID, 0), permits: narrow.NewPermits()}
 	x.take = x.takeNotices
 	x.parking.init()
+	x.asking.narrowing, x.asking.timer.Target = x, &x.asking
 	l.members.Watch((*memberWatch)(n))
 	return x
 }
@@ -61,51 +60,13 @@ func (h *memberWatch) Emptied(kind registry.Kind, name string) {
 // recipients returns the gateways that a command which is relayed to all is for. It reports false
 // if it is for all.
 func (x *narrowing) recipients(f *link.Frame) ([]uint32, bool) {
-	c := link.Read(f.Payload)
-	x.names = x.names[:0]
-	kind := byte(link.SetGroup)
-	switch {
-	case f.Type == link.Dissolve:
-		x.names = append(x.names, f.Payload)
-	case f.Type != link.Publish || f.Code == link.TargetAll:
+	kind, ok := x.asking.setsOf(f)
+	if !ok {
 		return nil, false
-	default:
-		for range c.U16() {
-			x.names = append(x.names, c.Bytes())
-		}
-		if f.Code == link.TargetClients {
-			return x.gatewaysOf(x.names), true
-		}
-		if f.Code == link.TargetUIDs {
-			kind = link.SetUID
-		}
 	}
-	to, ok := x.sender.Narrow(x.now(), kind, x.names)
-	if x.sender.Wants() {
-		x.interest.ask(lookup{loop: x.loop.index, reader: x.reader(), sets: x.sender.TakeWanted(x.now()), done: located})
-	}
+	to, ok := x.sender.Narrow(x.now(), kind, x.asking.names)
+	x.asking.ask()
 	return to, ok
-}
-
-// gatewaysOf returns the gateways of clients.
-func (x *narrowing) gatewaysOf(clients [][]byte) []uint32 {
-	x.ids = x.ids[:0]
-	for _, id := range clients {
-		if len(id) == len(link.ClientID{}) {
-			x.ids = append(x.ids, binary.BigEndian.Uint32(id))
-		}
-	}
-	slices.Sort(x.ids)
-	x.ids = slices.Compact(x.ids)
-	return x.ids
-}
-
-// located passes the directory's answer to the sender of the loop that has asked.
-func located(l *loop, found *lookup) {
-	now := l.narrow.now()
-	for i, set := range found.sets {
-		l.narrow.sender.Located(now, set, found.found[i], found.token)
-	}
 }
 
 // relayed notes a join that is relayed to another gateway.

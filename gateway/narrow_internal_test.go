@@ -25,9 +25,7 @@ func narrowLoop(tb testing.TB, n int) *loop {
 	}
 	tb.Cleanup(d.Close)
 	g := newGate(tb, Config{ID: 1 << 20, Loops: 1, Directory: d, Logger: slog.New(slog.DiscardHandler)}).g
-	g.started, g.interest = time.Now(), newInterest(g, 1)
 	l := g.loops[0]
-	l.narrow = newNarrowing(l, g.interest)
 	for id := range uint32(n) {
 		l.peers[id+1] = newPeer(l, link.Peer{ID: id + 1, Addr: "simulated"}, func() {})
 		l.narrow.sender.AddGateway(id + 1)
@@ -84,6 +82,15 @@ func TestThreeOfAHundredGateways(t *testing.T) {
 	}
 	if s := l.snapshot(); s.SendsNarrowed != 2 || s.GatewaysSpared != 2*97 || s.SendsWidenedUnknown != 2 {
 		t.Errorf("%+v", s.NarrowStats)
+	}
+	l.narrow = nil
+	for f, want := range map[*link.Frame]uint64{
+		{Type: link.Publish, Code: link.TargetClients, Payload: clients}: 2, toGroup("g", 128): 100,
+	} {
+		before := l.stats.Relayed
+		if l.relayToAll(origin{}, f); l.stats.Relayed-before != want {
+			t.Errorf("without a directory: passed on to %d gateways, want %d", l.stats.Relayed-before, want)
+		}
 	}
 }
 
@@ -260,10 +267,6 @@ func newNarrowGate(t *testing.T, loops int) narrowGate {
 	}
 	t.Cleanup(d.Close)
 	x := newGate(t, Config{ID: 1 << 20, Loops: loops, Directory: d, Logger: slog.New(slog.DiscardHandler)})
-	x.g.started, x.g.interest = time.Now(), newInterest(x.g, loops)
-	for _, l := range x.g.loops {
-		l.narrow = newNarrowing(l, x.g.interest)
-	}
 	return narrowGate{x, t, x.g.loops[0]}
 }
 

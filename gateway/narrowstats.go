@@ -20,21 +20,24 @@ type NarrowStats struct {
 	SetsLocated, SetsForgotten uint64
 	// SetsKnown are those that the loop has in memory.
 	SetsKnown int
-	// UnitsParked are calls' effects that had to wait until a join in them, or a uid of the
-	// handshake, was visible to all gateways. A stream of them counts once.
-	UnitsParked uint64
+	// UnitsParked are calls' effects that had to wait: until a join in them, or a uid of the
+	// handshake, was visible to all gateways, or until the directory has said which gateways hold a
+	// group or uid. A stream of them counts once. LookupTimeouts are those for which it took too long
+	// to say that.
+	UnitsParked, LookupTimeouts uint64
 	// ParkedBytes is the size of what waits for that.
 	ParkedBytes int
 }
 
 // stats returns the figures of the loop.
-func (x *narrowing) stats(parked uint64) NarrowStats {
+func (x *narrowing) stats() NarrowStats {
 	c := &x.sender.SenderCounters
 	return NarrowStats{
 		SendsNarrowed: c.Narrowed, GatewaysSpared: c.Spared, SendsWidenedUnknown: c.WidenedUnknown,
 		SendsWidenedUnavailable: c.WidenedUnavailable, SendsWidenedJoining: c.WidenedJoining,
 		SendsWidenedDoubt: c.WidenedDoubt, SetsLocated: c.Fetched, SetsForgotten: c.Evicted,
-		SetsKnown: x.sender.Len(), UnitsParked: parked, ParkedBytes: x.parking.bytes,
+		SetsKnown: x.sender.Len(), UnitsParked: x.parking.last,
+		LookupTimeouts: x.asking.timeouts, ParkedBytes: x.parking.bytes,
 	}
 }
 

@@ -10,13 +10,14 @@ import (
 
 // A unit that makes a client a member of a group or uid is not applied before the gateway's entry
 // in the directory is visible to all senders (SPEC.md, "Narrow sends"). Until then it is parked:
-// what follows it of the same client waits behind it, and everything else goes on.
+// what follows it of the same client waits behind it, and everything else goes on. With many
+// gateways a unit also waits until the directory has said which ones its messages are for.
 
 // parking has what is parked on one loop.
 type parking struct {
 	of     map[uint64]*parked // by number; bound: joins that wait for the directory
 	client map[uint64]*parked // the same, those of clients, by token; bound: joins that wait for the directory
-	last   uint64             // number
+	last   uint64             // number: so many streams there were
 	bytes  int
 }
 
@@ -28,6 +29,7 @@ type parked struct {
 	ahead  []directory.Set // that later frames of it need; bound: joins that wait for the directory
 	sets   []directory.Set // that it waits for; bound: none, of one unit
 	first  bool            // they are those that the first frame needs
+	asked  bool            // the first frame has waited for the holders of other sets, too
 	hidden int             // of them, not visible yet
 	frames []byte          // each with the serial of its link before it; bound: joins that wait for the directory
 }
@@ -76,7 +78,6 @@ func (x *narrowing) park(token uint64, in *inLink, sets []directory.Set) *parked
 	if token != 0 {
 		g.client[token] = p
 	}
-	x.loop.stats.UnitsParked++
 	x.await(p, sets)
 	p.first = false
 	return p
@@ -99,6 +100,9 @@ func (x *narrowing) await(p *parked, sets []directory.Set) {
 
 // add adds a frame to a stream.
 func (x *narrowing) add(p *parked, serial uint32, f *link.Frame) {
+	if p.token != 0 {
+		x.asking.unit(f) // so that many are asked for together
+	}
 	before := len(p.frames)
 	p.frames = binary.BigEndian.AppendUint32(p.frames, serial)
 	p.frames = link.Append(p.frames, f)
@@ -127,16 +131,30 @@ func (x *narrowing) unit(k *workerLink, f *link.Frame) (waits bool, sets []direc
 	if f.Type != link.Unit {
 		return false, nil
 	}
-	if sets = needs(nil, f.Payload); len(sets) == 0 || x.holdAll(sets) == 0 {
+	if sets = needs(nil, f.Payload); len(sets) > 0 && x.holdAll(sets) > 0 {
+		x.parkFrame(f.Token, nil, sets, k.serial, f)
+		return true, nil
+	}
+	if !x.asking.unit(f) {
 		return false, sets
 	}
-	x.parkFrame(f.Token, nil, sets, k.serial, f)
+	p := x.parkFrame(f.Token, nil, nil, k.serial, f)
+	p.sets, p.asked = sets, true
+	x.asking.wait(p)
 	return true, nil
 }
 
-// join parks a plain command that asks for a result, if it has to wait. It reports false if the
-// command is to be applied now; then the caller releases the sets that it returns.
-func (x *narrowing) join(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
+// plain parks a plain command that asks for a result, if it has to wait: one that joins, or a query
+// of a handler behind the earlier effects of its client. It reports false if the command is to be
+// applied now; then the caller releases the sets that it returns.
+func (x *narrowing) plain(k *workerLink, f *link.Frame) (waits bool, sets []directory.Set) {
+	if f.Type == link.Count || f.Type == link.Select {
+		p := x.parking.client[f.Token]
+		if p != nil {
+			x.add(p, k.serial, f)
+		}
+		return p != nil, nil
+	}
 	set, ok := joined(f)
 	if !ok || !f.Has(link.FlagResult) {
 		return false, nil
@@ -194,27 +212,30 @@ func (x *narrowing) arrived(k *inLink, f, inner *link.Frame) (waits bool, sets [
 	return true, nil
 }
 
-// visible notes that a set is visible. If it is the last one that a stream waits for, what waits is
-// applied.
+// visible notes that a set is visible that a stream waits for.
 func (x *narrowing) visible(number uint64) {
 	p := x.parking.of[number]
 	if p == nil {
 		return
 	}
-	if p.hidden--; p.hidden > 0 {
-		return
+	if p.hidden--; p.hidden == 0 {
+		x.proceed(p)
 	}
+}
+
+// proceed applies what waits in a stream, until a frame has to wait for something.
+func (x *narrowing) proceed(p *parked) {
 	held := p.sets
 	p.sets = nil
 	if p.in != nil {
 		defer p.in.confirm()
 	}
-	for ; len(p.frames) > 0; p.first = false {
+	for ; len(p.frames) > 0; p.first, p.asked = false, false {
 		serial := binary.BigEndian.Uint32(p.frames)
 		var f link.Frame
 		n, _ := link.Next(p.frames[4:], link.MaxFrame, &f) // written by add, so it is whole
 		if !p.first {
-			if sets := x.needsOf(&f); len(sets) > 0 {
+			if sets := needsOf(&f); len(sets) > 0 {
 				if x.holdAll(sets) > 0 {
 					x.releaseAll(held)
 					x.await(p, sets)
@@ -222,6 +243,11 @@ func (x *narrowing) visible(number uint64) {
 				}
 				held = append(held, sets...)
 			}
+		}
+		if !p.asked && x.asking.unit(&f) {
+			p.sets, p.first, p.asked = held, true, true
+			x.asking.wait(p)
+			return
 		}
 		p.frames = p.frames[4+n:]
 		x.parking.bytes -= 4 + n
@@ -233,7 +259,7 @@ func (x *narrowing) visible(number uint64) {
 }
 
 // needsOf returns the sets that a parked frame needs.
-func (x *narrowing) needsOf(f *link.Frame) []directory.Set {
+func needsOf(f *link.Frame) []directory.Set {
 	if f.Type == link.Unit || f.Type == link.Relay {
 		return needs(nil, f.Payload)
 	}

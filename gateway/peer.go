@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -141,19 +142,37 @@ func (l *loop) relay(o origin, f *link.Frame) {
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
 	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
-	if l.narrow != nil && len(l.peers) > 0 {
-		if to, ok := l.narrow.recipients(f); ok {
-			for _, id := range to {
-				if p := l.peers[id]; p != nil {
-					p.push(o, &far)
-				}
-			}
-			return
+	to, some := []uint32(nil), false
+	switch {
+	case len(l.peers) == 0:
+	case f.Type == link.Publish && f.Code == link.TargetClients:
+		l.ids = gatewaysOf(l.ids[:0], f)
+		to, some = l.ids, true
+	case l.narrow != nil:
+		to, some = l.narrow.recipients(f)
+	}
+	if !some {
+		for _, p := range l.peers {
+			p.push(o, &far)
 		}
 	}
-	for _, p := range l.peers {
-		p.push(o, &far)
+	for _, id := range to {
+		if p := l.peers[id]; p != nil {
+			p.push(o, &far)
+		}
 	}
+}
+
+// gatewaysOf appends the gateways of the clients that a PUBLISH is for, sorted.
+func gatewaysOf(ids []uint32, f *link.Frame) []uint32 {
+	c := link.Read(f.Payload)
+	for range c.U16() {
+		if id := c.Bytes(); len(id) == len(link.ClientID{}) {
+			ids = append(ids, binary.BigEndian.Uint32(id))
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -33,6 +34,8 @@ func (b blocking) Append(dst, _ []byte, _ bool) []byte { return dst }
 
 func testPress(t *testing.T, flags uint8) {
 	stuck, release := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20},
 		{URL: "tcp://127.0.0.1:0", Codec: blocking(func() { close(stuck); <-release })},
@@ -76,7 +79,7 @@ func testPress(t *testing.T, flags uint8) {
 		}
 		return false
 	})
-	close(release)
+	let()
 	for i := range count {
 		if got := alice.receive(); len(got) != size || got[0] != byte('A'+i) || got[size-1] != 'z' {
 			t.Fatalf("message %d is %d bytes of %q", i, len(got), got[:1])

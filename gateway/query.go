@@ -115,6 +115,9 @@ func (l *loop) evict(c link.Cursor) {
 	l.members.Older(uid, claim, func(m *registry.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
+	if l.contender != nil {
+		l.contender.answer(uid, claim)
+	}
 }
 
 // gathered adds the reply of one loop. After the last one it sends the reply to the worker.

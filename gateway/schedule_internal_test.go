@@ -125,6 +125,10 @@ func newGate(t testing.TB, cfg Config) gate {
 	close(g.ready)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
 	g.stopPeers() // no peer is dialled
+	if cfg.Directory != nil {
+		g.started, g.interest = time.Now(), newInterest(g, cfg.Loops)
+		g.arbiter = newArbiter(g, g.interest, cfg.Loops)
+	}
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		el.Schedule(&l.tick, tickEvery)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,8 @@ func TestNoClientIsAcceptedDuringTheDrain(t *testing.T) {
 func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	t.Parallel()
 	asked, seen := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(seen) })
+	defer let() // also when the test fails
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) {
 			close(asked)
@@ -148,7 +151,7 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	for range 3 {
 		g.Stats() // a turn of each loop: one of them has noticed the end
 	}
-	close(seen)
+	let()
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nhello") {
 		t.Errorf("receives %q, %v", b, err)
 	}
@@ -177,6 +180,8 @@ func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 64
 	inside, release := make(chan struct{}, bound), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			inside <- struct{}{}
@@ -197,7 +202,7 @@ func TestPagesAreBounded(t *testing.T) {
 	if b, _ := io.ReadAll(get()); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
 		t.Errorf("one more receives %.30q", b)
 	}
-	close(release)
+	let()
 	for _, conn := range waiting {
 		if b, _ := io.ReadAll(conn); !strings.HasSuffix(string(b), "\r\n\r\nlate") {
 			t.Errorf("receives %.30q", b)

@@ -212,6 +212,7 @@ type Stats struct {
 	LoopStats
 	WorkerAuthFailures uint64          // peers refused on the port for workers
 	InterestStats                      // what the gateway has in the directory
+	ArbiterStats                       // claims that are compared there
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
 	// MessageTime is how long messages took from when they were read until their worker had handled
@@ -241,6 +242,7 @@ func (g *Gateway) Stats() Stats {
 	ask(g, (*loop).storeStats)
 	all := Stats{
 		WorkerAuthFailures: g.authFailures.Load(), Directory: g.place.stats(&g.cfg), InterestStats: g.interest.stats(),
+		ArbiterStats: g.arbiter.figures(),
 	}
 	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
@@ -335,7 +337,7 @@ func (l *loop) snapshot() *snapshot {
 	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
 	if l.narrow != nil {
-		s.NarrowStats = l.narrow.stats(l.stats.UnitsParked)
+		s.NarrowStats = l.narrow.stats()
 	}
 	return s
 }

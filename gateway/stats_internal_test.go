@@ -25,7 +25,8 @@ var notLost = []string{
 	"UpgradesQueued", // they had their turn, or are included in UpgradeTimeouts
 	"Refreshed",
 	"SendsNarrowed", "GatewaysSpared", "SendsWidenedUnknown", "SendsWidenedUnavailable", "SendsWidenedJoining",
-	"SendsWidenedDoubt", "SetsLocated", "SetsForgotten", "UnitsParked", "SetEntries", "SetInformings",
+	"SendsWidenedDoubt", "SetsLocated", "SetsForgotten", "UnitsParked", "LookupTimeouts", "SetEntries", "SetInformings",
+	"ClaimsCompared", "ClaimsPosted", "ClaimsFetched",
 	"Doubts",                               // each message goes to all gateways meanwhile
 	"ForwardedIgnored", "ForwardedInvalid", // they are served with another address
 	"TakeoversRejected", // they compress without context takeover

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,6 +144,7 @@ func TestTLSRequests(t *testing.T) {
 func TestTLSHalfClosedClients(t *testing.T) {
 	t.Parallel()
 	half := make(chan struct{}) // a value for each message, when its client has closed its side
+	defer close(half)
 	s := startSecuredWith(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "tls+text://127.0.0.1:0"}}},
 		onMessage(func(c worker.Call, m worker.Message) { <-half; c.Send(m) }))
 	closed := uint64(0)
@@ -315,6 +317,8 @@ func TestTLSSuccessor(t *testing.T) {
 	}
 	old, stop := start(t, cfg)
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	runWorkerWith(t, worker.Config{Gateways: []string{old.WorkerAddr()}, Key: key, TLS: client}, onMessage(
 		func(c worker.Call, m worker.Message) {
 			if string(m.Data) == "hold" {
@@ -353,7 +357,7 @@ func TestTLSSuccessor(t *testing.T) {
 	if got := c.receive(); got != "next" {
 		t.Errorf("the successor's client received %q", got)
 	}
-	close(release)
+	let()
 	if got := held.receive(); got != "hold" {
 		t.Errorf("the client of the old gateway received %q", got)
 	}

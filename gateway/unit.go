@@ -53,7 +53,7 @@ func (k *workerLink) plain(f *link.Frame) {
 		k.loop.command(k.origin(), f)
 		return
 	}
-	waits, sets := x.join(k, f)
+	waits, sets := x.plain(k, f)
 	if waits {
 		return
 	}

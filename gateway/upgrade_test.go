@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -327,6 +328,8 @@ func TestUpgradeIsCanceled(t *testing.T) {
 func TestUpgradeKeepsWhatComesBehind(t *testing.T) {
 	t.Parallel()
 	inside, release := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	g, _ := start(t, upgrading(func(context.Context, *http.Request) (gateway.Identity, error) {
 		close(inside)
 		<-release
@@ -347,7 +350,7 @@ func TestUpgradeKeepsWhatComesBehind(t *testing.T) {
 	wait(t, "the second one", func() bool {
 		return g.Stats().PartialBytes >= len(b)+len(masked(0x81, "one"))+len(masked(0x81, "two"))
 	})
-	close(release)
+	let()
 	in := make([]byte, 0, 4096)
 	for !strings.Contains(string(in), "one") || !strings.Contains(string(in), "two") {
 		n, err := conn.Read(in[len(in):cap(in)])

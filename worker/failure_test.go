@@ -271,6 +271,8 @@ func TestQueueOfDeadLink(t *testing.T) {
 			t.Parallel()
 			var handled atomic.Int64
 			started, release := make(chan struct{}, messages), make(chan struct{})
+			let := sync.OnceFunc(func() { close(release) })
+			defer let()        // also when the test fails
 			t.Cleanup(func() { // when Run has ended all that was to be handled has been
 				if n := handled.Load(); n != 1 {
 					t.Errorf("%d messages were handled, not 1", n)
@@ -297,7 +299,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			awaitPong(t, conn) // all before it has been queued
 			_ = conn.Close()
 			await(t, func() bool { return w.Stats().Reconnects > 0 })
-			close(release)
+			let()
 		})
 	}
 }

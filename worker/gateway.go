@@ -37,6 +37,7 @@ type gateway struct {
 	up       map[int]bool // guarded by mu: loops that have had a link; nil: all have; bound: none, one for each loop
 	helloID  uint32       // guarded by mu: the id in the last hello; 0 before the first one
 	invokes  bool         // guarded by mu: the last hello says that the gateway answers Invoke
+	shares   bool         // guarded by mu: and that others can stand in for it
 	reports  bool         // guarded by mu: the last hello says that the gateway takes reports
 	holder   string       // guarded by mu: the logged address that holds the links to this gateway
 }
@@ -324,7 +325,7 @@ func (g *gateway) noteUp(loop int) {
 func (g *gateway) noteHello(hello *link.GatewayHello) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.helloID, g.invokes, g.reports = hello.ID, hello.Invokes, hello.Reports
+	g.helloID, g.invokes, g.shares, g.reports = hello.ID, hello.Invokes, hello.Shares, hello.Reports
 }
 
 // lastHello returns what noteHello has recorded.
@@ -332,6 +333,14 @@ func (g *gateway) lastHello() (id uint32, invokes, answered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.helloID, g.invokes, g.helloID != 0
+}
+
+// sharesInvoke reports whether the gateway has said in its last hello that others can stand in for
+// it.
+func (g *gateway) sharesInvoke() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shares
 }
 
 // takesReports reports whether the gateway has said in its last hello that it takes reports.

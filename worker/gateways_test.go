@@ -36,6 +36,7 @@ func serve(t *testing.T, cfg gateway.Config) *gateway.Gateway {
 func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func()) {
 	t.Helper()
 	cfg.DrainTimeout = 100 * time.Millisecond
+	cfg.LinkHeartbeat = time.Minute // a busy machine loses no link
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func (l *line) receives(text string) {
 // next returns the next line that the client receives.
 func (l *line) next() string {
 	l.t.Helper()
-	_ = l.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = l.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	text, err := l.in.ReadString('\n')
 	if err != nil {
 		l.t.Fatalf("got %q, %v", text, err)

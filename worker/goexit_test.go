@@ -14,6 +14,7 @@ import (
 func TestGoexit(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{}, 1)
+	defer close(release) // also when the test fails
 	h := onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "exit":

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/worker"
@@ -16,12 +17,49 @@ import (
 // gatewayWith starts a gateway whose OnInvoke answers with its name and the payload.
 func gatewayWith(t *testing.T, name string) *gateway.Gateway {
 	t.Helper()
-	return serve(t, gateway.Config{
+	return serve(t, answersWith(name))
+}
+
+func answersWith(name string) gateway.Config {
+	return gateway.Config{
 		Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Loops: 2,
 		OnInvoke: func(_ context.Context, payload []byte) ([]byte, error) {
 			return append([]byte(name+" "), payload...), nil
 		},
-	})
+	}
+}
+
+// While the first gateway has no link, the next one that shares its state stands in for it, and no
+// other one.
+func TestInvokeCallsAStandIn(t *testing.T) {
+	t.Parallel()
+	shared := func(name string) gateway.Config {
+		cfg := answersWith(name)
+		cfg.SharedInvoke = true
+		return cfg
+	}
+	first, stopFirst := serveUntil(t, shared("first"))
+	other := gatewayWith(t, "other")
+	third, stopThird := serveUntil(t, shared("third"))
+	w := run(t, worker.Config{Gateways: []string{first.WorkerAddr(), other.WorkerAddr(), third.WorkerAddr()}},
+		worker.Handler{})
+	<-w.Ready()
+	for i, want := range []string{"first ", "third ", ""} {
+		if i > 0 {
+			[]func(){nil, stopFirst, stopThird}[i]()
+		}
+		var answer []byte
+		var err error
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			answer, err = w.Invoke(t.Context(), nil)
+			if string(answer) == want && (want != "" || errors.Is(err, worker.ErrLinkDown)) {
+				break
+			}
+		}
+		if string(answer) != want || want == "" && !errors.Is(err, worker.ErrLinkDown) {
+			t.Errorf("call %d: %q, %v, want %q", i, answer, err, want)
+		}
+	}
 }
 
 // Of several gateways Invoke calls the first in the list that has a function, also for clients of

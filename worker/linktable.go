@@ -57,14 +57,13 @@ func (r route) any() *gwLink {
 	return nil
 }
 
-// gateways returns the ids of the gateways that have a link, and the number of known gateways
-// without one.
-func (r *routes) gateways() (up []uint32, down int) {
+// gateways returns the ids of the gateways that have a link, and of known gateways without one.
+func (r *routes) gateways() (up, down []uint32) {
 	for id, to := range *r.table.Load() {
 		if to.any() != nil {
 			up = append(up, id)
 		} else {
-			down++
+			down = append(down, id)
 		}
 	}
 	slices.Sort(up)

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/narrow"
 )
 
-// narrowing chooses the gateways of what the worker sends by itself to groups and uids (SPEC.md,
-// "Narrow sends"). Gateways without a directory get everything.
+// narrowing chooses the gateways of what the worker itself sends to groups and uids, and asks about
+// them (SPEC.md, "Narrow sends"). Gateways without a directory get everything.
 type narrowing struct {
 	// Static after init.
 	w     *Worker
@@ -31,10 +31,6 @@ const (
 	askEvery = time.Second
 	// locateTimeout is how long a gateway may take to answer LOCATE.
 	locateTimeout = 3 * time.Second
-	// lookupGateways is the number of gateways up to which a command is sent to all instead of waiting
-	// for the directory.
-	lookupGateways = 8
-	lookupTime     = 100 * time.Millisecond
 )
 
 func (n *narrowing) init(w *Worker) {
@@ -70,19 +66,20 @@ func (n *narrowing) lost(l *gwLink) {
 	}
 }
 
-// recipients returns the gateways that a command to the target is for, sorted. It reports false if
-// it is for all. With many gateways it waits for the holders of a set that it does not know,
-// lookupTime at most: until they are known a command costs a frame for each gateway.
+// recipients returns the gateways that a command or a query about the target is for, sorted. It
+// reports false if it is for all. With many gateways it waits for the holders of a set that it does
+// not know, narrow.LookupTime at most.
 func (n *narrowing) recipients(ctx context.Context, t *Target) (only []uint32, ok bool) {
 	switch t.kind {
-	case targetGroup, targetGroups, targetUID, targetUIDs:
-	default:
+	case targetEveryone:
 		return nil, false
+	case targetClient, targetClients:
+		return t.gateways(), true
 	}
 	only, known, located := n.choose(t)
-	if !known && len(*n.w.routes.table.Load()) > lookupGateways {
+	if !known && len(*n.w.routes.table.Load()) > narrow.LookupGateways {
 		sessionOf(ctx).aboutToBlock() // another goroutine reads the answer
-		late := time.NewTimer(lookupTime)
+		late := time.NewTimer(narrow.LookupTime)
 		defer late.Stop()
 		for waits := true; waits && !known; only, known, located = n.choose(t) {
 			select {

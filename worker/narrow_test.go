@@ -247,6 +247,51 @@ func TestTheFirstMessageIsNarrow(t *testing.T) {
 	d.slow.Store(0)
 }
 
+// So is the first one of a handler: the gateway of its client asks before it passes it on. What the
+// client sends stays in order.
+func TestTheFirstEffectIsNarrow(t *testing.T) {
+	t.Parallel()
+	const gateways = 10
+	g := narrowGateways(t, slices.Repeat([]directory.Directory{newShaky(t)}, gateways)...)
+	var addrs []string
+	for _, g := range g {
+		addrs = append(addrs, g.WorkerAddr())
+	}
+	w := run(t, worker.Config{Gateways: addrs}, rooms)
+	<-w.Ready()
+	speaker := dial(t, g[0])
+	tell := func(uid, text string) (relayed, widened uint64) {
+		before := g[0].Stats()
+		speaker.say("tell " + uid + " " + text)
+		speaker.say("leave nothing")
+		speaker.receives("ok")
+		after := g[0].Stats()
+		widened = after.SendsWidenedUnknown + after.SendsWidenedDoubt - before.SendsWidenedUnknown - before.SendsWidenedDoubt
+		return after.Relayed - before.Relayed, widened
+	}
+	fresh := 0
+	eventually(t, "all gateways permit it", func() bool {
+		fresh++
+		relayed, _ := tell(fmt.Sprint("nobody", fresh), "x")
+		return relayed == 0
+	})
+	slow := 0 // messages for which the directory took too long, on a busy machine
+	for i := range 20 {
+		uid := fmt.Sprint("user", i)
+		c := dial(t, g[1+i%(gateways-1)])
+		c.say("bind " + uid)
+		c.receives("ok")
+		relayed, widened := tell(uid, fmt.Sprint(i))
+		if slow += int(widened); widened == 0 && relayed != 1 {
+			t.Errorf("message %d was passed on to %d gateways", i, relayed)
+		}
+		c.receives(fmt.Sprint(i))
+	}
+	if slow > 10 {
+		t.Errorf("%d of 20 first messages went to all gateways", slow)
+	}
+}
+
 // No message misses a member whose join was acknowledged, while links break, and the directory is
 // slow, fails and loses its data.
 func TestNarrowSendsMissNobody(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
@@ -34,7 +33,7 @@ type ClientInfo struct {
 
 // Count returns how many clients the target selects. Each client counts once. An ErrPartial comes
 // with a number that may be too low because some gateways have not answered. In a handler, the
-// effects of the call so far are not included.
+// effects of the call so far are not included, and those of earlier calls of the client are.
 func (w *Worker) Count(ctx context.Context, t Target) (int, error) {
 	n, err := w.Counts(ctx, []Target{t})
 	return n[0], err
@@ -74,85 +73,6 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 		errs = append(errs, q.count(ctx, w, code, n))
 	}
 	return n, errors.Join(errs...)
-}
-
-// countQuestion is what one COUNT asks for. Each key is in it once, because the gateway would count
-// a repeated key repeatedly.
-type countQuestion struct {
-	keys []string         // bound: none, the caller's
-	of   map[string][]int // by key: the targets that have it; bound: none, the caller's
-}
-
-// ask adds the keys of target i.
-func (q *countQuestion) ask(t *Target, i int) {
-	add := func(key string) {
-		if is := q.of[key]; len(is) == 0 {
-			q.keys = append(q.keys, key)
-		} else if is[len(is)-1] == i {
-			return
-		}
-		q.of[key] = append(q.of[key], i)
-	}
-	switch t.kind {
-	case targetEveryone:
-		q.of[""] = append(q.of[""], i)
-	case targetGroup, targetUID:
-		add(t.name)
-	case targetClient:
-		add(string(t.id[:]))
-	case targetClients:
-		for i := range t.ids {
-			add(string(t.ids[i][:]))
-		}
-	default:
-		for _, name := range t.names {
-			add(name)
-		}
-	}
-}
-
-// count asks all gateways at once and adds their answers to the numbers of the targets.
-func (q *countQuestion) count(ctx context.Context, w *Worker, code uint16, n []int) error {
-	payload, err := keyList(q.keys)
-	if err != nil {
-		return err
-	}
-	gateways, down := w.gateways()
-	if len(gateways) == 0 {
-		return ErrLinkDown
-	}
-	keys := q.keys
-	if code == link.TargetAll {
-		keys = []string{""}
-	}
-	var mu sync.Mutex
-	var cause error
-	var all sync.WaitGroup
-	for _, id := range gateways {
-		all.Go(func() {
-			answer, partial, err := w.queryGateway(ctx, id, link.Frame{Type: link.Count, Code: code}, payload)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil && len(answer) != 4*len(keys) && !(partial && len(answer) == 0) {
-				err = fmt.Errorf("%w: COUNT of %d keys answered with %d bytes", link.ErrFrame, len(keys), len(answer))
-			}
-			if err != nil {
-				down, cause = down+1, err
-				return
-			}
-			if partial {
-				down, cause = down+1, errLoopTimeout
-			}
-			for k := range len(answer) / 4 {
-				for _, i := range q.of[keys[k]] {
-					n[i] += int(binary.BigEndian.Uint32(answer[4*k:]))
-				}
-			}
-		})
-	}
-	sessionOf(ctx).aboutToBlock()
-	all.Wait()
-	return partial(down, cause)
 }
 
 // Select returns the clients that the target selects, each once, with the given fields. It asks for
@@ -246,8 +166,8 @@ func (w *Worker) names(ctx context.Context, t Target, field uint8) iter.Seq2[str
 	}
 }
 
-// pages asks each gateway for all its pages and calls row for each row, until row returns false. If
-// there is an error it calls fail, once, unless row has returned false.
+// pages asks each gateway that may have such clients for all its pages and calls row for each row,
+// until row returns false. If there is an error it calls fail, once, unless row has returned false.
 func (w *Worker) pages(
 	ctx context.Context, t *Target, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error),
 ) {
@@ -256,15 +176,16 @@ func (w *Worker) pages(
 	if err == nil {
 		list, err = t.appendKeys(nil)
 	}
-	gateways, down := w.gateways()
-	switch {
-	case err != nil:
+	if err == nil && t.isEmpty() {
+		return
+	}
+	var gateways []uint32
+	var down int
+	if err == nil {
+		gateways, down, err = w.gateways(ctx, t)
+	}
+	if err != nil {
 		fail(err)
-		return
-	case t.isEmpty():
-		return
-	case len(gateways) == 0:
-		fail(ErrLinkDown)
 		return
 	}
 	var cause error
@@ -327,7 +248,7 @@ func (w *Worker) queryGateway(
 ) (answer []byte, partial bool, err error) {
 	l := w.routes.any(gateway)
 	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
-		l = s.link // in order with the earlier effects for the client
+		l, f.Token = s.link, s.token // behind the effects of the client's earlier calls
 	}
 	if l == nil {
 		return nil, false, ErrLinkDown
@@ -342,10 +263,23 @@ func (w *Worker) queryGateway(
 	return q.answer, q.partial, nil
 }
 
-// gateways returns the ids of the gateways that can be asked, and the number of those that cannot.
-func (w *Worker) gateways() (up []uint32, down int) {
-	up, down = w.routes.gateways()
-	return up, down + int(w.unanswered.Load())
+// gateways returns the ids of the gateways that are to be asked about the target, and the number of
+// those that cannot be asked. The error is ErrLinkDown if no gateway at all can be asked.
+func (w *Worker) gateways(ctx context.Context, t *Target) (up []uint32, down int, err error) {
+	only, narrowed := w.narrow.recipients(ctx, t)
+	up, lost := w.routes.gateways()
+	if len(up) == 0 {
+		return nil, 0, ErrLinkDown
+	}
+	if narrowed {
+		own := sessionOf(ctx)
+		isSpared := func(id uint32) bool {
+			_, asked := slices.BinarySearch(only, id)
+			return !asked && (own == nil || own.link.gateway != id) // an earlier call may just have joined there
+		}
+		up, lost = slices.DeleteFunc(up, isSpared), slices.DeleteFunc(lost, isSpared)
+	}
+	return up, len(lost) + int(w.unanswered.Load()), nil
 }
 
 // partial returns the error of an answer that some gateways are missing from. cause is why the last

@@ -98,8 +98,8 @@ func (s *session) aboutToBlock() {
 //
 // If several gateways have such a function, all workers must call the same one. So Invoke calls
 // that of the first gateway in Config.Gateways, and then in the list of Config.Discover, that has
-// one, and no other one when that is disconnected. Until all gateways before that one have answered
-// for the first time, Invoke returns ErrLinkDown.
+// one, and no other one when that is disconnected, unless both have gateway.Config.SharedInvoke.
+// Until all gateways before that one have answered for the first time, Invoke returns ErrLinkDown.
 //
 // Invoke acts at once, also in a handler. It is not part of the call: if the event is delivered
 // again, the handler calls Invoke again. Message.Key tells a function that it has done something
@@ -113,16 +113,9 @@ func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if len(payload) > link.MaxInvoke {
 		return nil, ErrTooBig
 	}
-	gateway, err := invoked(w.addresses.list())
+	l, err := invoked(ctx, w.addresses.list(), &w.routes)
 	if err != nil {
 		return nil, err
-	}
-	l := w.routes.any(gateway)
-	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
-		l = s.link // so that the clients' loops share the work
-	}
-	if l == nil {
-		return nil, ErrLinkDown
 	}
 	status, q, err := w.question(ctx, l, link.Frame{Type: link.Invoke}, payload)
 	if err != nil {
@@ -139,15 +132,33 @@ func (w *Worker) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %s", ErrRefused, q.answer)
 }
 
-// invoked returns the id of the gateway whose function Invoke calls.
-func invoked(gateways []*gateway) (id uint32, err error) {
+// invoked returns the link to the gateway whose function Invoke calls.
+func invoked(ctx context.Context, gateways []*gateway, links *routes) (*gwLink, error) {
+	down := false // one that is shared has no link
 	for _, g := range gateways {
-		switch id, invokes, answered := g.lastHello(); {
-		case !answered:
-			return 0, fmt.Errorf("%w: %s has not answered yet", ErrLinkDown, g.addr)
-		case invokes:
-			return id, nil
+		id, invokes, answered := g.lastHello()
+		if !answered {
+			return nil, fmt.Errorf("%w: %s has not answered yet", ErrLinkDown, g.addr)
+		}
+		if !invokes {
+			continue
+		}
+		shared := g.sharesInvoke()
+		if !shared && down {
+			continue // it cannot stand in for one before it
+		}
+		if s := sessionOf(ctx); s != nil && s.link.gateway == id {
+			return s.link, nil // so that the clients' loops share the work
+		}
+		if l := links.any(id); l != nil {
+			return l, nil
+		}
+		if down = true; !shared {
+			break
 		}
 	}
-	return 0, ErrNoInvoke
+	if down {
+		return nil, ErrLinkDown
+	}
+	return nil, ErrNoInvoke
 }

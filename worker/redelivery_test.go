@@ -50,6 +50,8 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 		redelivered bool
 	}
 	calls, release := make(chan delivery, 8), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
 	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
@@ -64,7 +66,7 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 	c.say("two")
 	one, two := <-calls, <-calls
 	k.cut()
-	close(release)
+	let()
 	c.receives("two again=true")
 	again := <-calls
 	c.say("three")
@@ -88,6 +90,8 @@ func TestAnExternalEffectHappensOnce(t *testing.T) {
 	}
 	var k cutter
 	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	defer let() // also when the test fails
 	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
 	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
@@ -106,7 +110,7 @@ func TestAnExternalEffectHappensOnce(t *testing.T) {
 	c.say("pay")
 	<-made
 	k.cut()
-	close(release)
+	let()
 	c.receives("1, again=true")
 }
 
@@ -117,6 +121,7 @@ func TestFlush(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
+	defer close(release) // also when the test fails
 	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
 	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text("before"))
@@ -155,6 +160,7 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
+	defer close(release) // also when the test fails
 	late := make(chan worker.Call, 1)
 	inAnother := func(f func()) {
 		done := make(chan struct{})

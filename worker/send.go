@@ -54,7 +54,7 @@ func (w *Worker) sendTo(ctx context.Context, t *Target, f *link.Frame, head, bod
 		return ErrTooBig
 	}
 	only, narrowed := w.narrow.recipients(ctx, t)
-	reached := narrowed && len(only) == 0
+	reached := narrowed && len(only) == 0 // nobody is to get it
 	for id, to := range *w.routes.table.Load() {
 		if narrowed {
 			if _, holds := slices.BinarySearch(only, id); !holds {

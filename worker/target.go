@@ -101,6 +101,19 @@ func (t *Target) single() (id ClientID, ok bool) {
 	return id, !slices.Contains(t.except, id)
 }
 
+// gateways returns the gateways of the target's clients, sorted.
+func (t *Target) gateways() []uint32 {
+	if t.kind == targetClient {
+		return []uint32{t.id.gateway()}
+	}
+	list := make([]uint32, len(t.ids))
+	for i := range t.ids {
+		list[i] = t.ids[i].gateway()
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // appendKeys appends the ids or names of the target, as a link carries them.
 func (t *Target) appendKeys(dst []byte) ([]byte, error) {
 	if len(t.names) > 0xFFFF || len(t.ids) > 0xFFFF {

@@ -217,9 +217,10 @@ type Stats struct {
 	Reports         uint64 // reports about calls that a gateway has kept
 	ReportsLost     uint64 // reports about calls that were given up
 	ReportsWaiting  int    // reports about calls that no gateway has kept yet
-	// SendsNarrowed are messages of Publish to groups or uids that left out gateways, and
-	// GatewaysSpared the gateways left out. SendsWidened are those that went to all gateways although
-	// there is a directory, because it had not yet said which ones hold the group or uid.
+	// SendsNarrowed are messages of Publish to groups or uids, and queries about such, that left out
+	// gateways, and GatewaysSpared the gateways left out. SendsWidened are those that went to all
+	// gateways although there is a directory, because it had not yet said which ones hold the group
+	// or uid.
 	SendsNarrowed, GatewaysSpared, SendsWidened uint64
 
 	GatewaysGivenUp uint64 // addresses that Config.Discover does not list any more and where no gateway answers

@@ -19,7 +19,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 	if err := s.buckets.takeAll(ctx, p.Limits); err != nil {
 		return posted, err
 	}
-	err = s.driver.Update(ctx, func(t kv.Tx) error {
+	err = s.update(ctx, func(t kv.Tx) error {
 		b := t.Get(messageKey(p.Conversation, p.Seq))
 		if b == nil || !p.Conversation.valid() {
 			return refuse("not_found", "there is no such message any more")

@@ -29,7 +29,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 		return posted, err
 	}
 	author := s.mac("author\x00" + p.Author)[:8] // so that no address is stored
-	err = s.driver.Update(ctx, func(t kv.Tx) error {
+	err = s.update(ctx, func(t kv.Tx) error {
 		c := Room(p.Room)
 		if p.Room == "" {
 			if posted.To, err = receiver(t, p); err != nil {
@@ -269,7 +269,7 @@ func (w *writer) expire(before int64) (n int) {
 
 // read returns a page of a conversation.
 func (s *conversations) read(_ context.Context, r *Read) (page Page, err error) {
-	err = s.driver.View(func(t kv.Tx) error {
+	err = s.view(func(t kv.Tx) error {
 		page = s.page(t, r)
 		return nil
 	})

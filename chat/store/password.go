@@ -65,7 +65,7 @@ func (s *people) fits(ctx context.Context, password, hash string) (bool, error) 
 // and the login has the password. It returns no owner if the login has a token of the owner, or if
 // the name is not protected.
 func (s *people) byPassword(ctx context.Context, l *Login, uid string, epoch int) (owner, hash string, err error) {
-	err = s.driver.View(func(t kv.Tx) error {
+	err = s.view(func(t kv.Tx) error {
 		p := personOf(t, string(t.Get(key(keyName, l.Keys[0]))))
 		if p != nil && p.Hash != "" && (p.uid != uid || p.Epoch != epoch) && p.Keys[0] == l.Keys[0] {
 			owner, hash = p.uid, p.Hash
@@ -107,7 +107,7 @@ func (s *people) setPassword(ctx context.Context, p *SetPassword) (token string,
 		return "", refuse(CodeBadPassword, "a password must have between 8 and 128 characters")
 	}
 	var old person
-	err = s.driver.View(func(t kv.Tx) error {
+	err = s.view(func(t kv.Tx) error {
 		if who := personOf(t, p.UID); who != nil {
 			old = *who
 		}
@@ -170,7 +170,7 @@ func (s *people) sign(text, name string) string { return s.mac("token\x00" + tex
 
 // mac returns what only this store can have made of a text.
 func (b *base) mac(text string) string {
-	mac := hmac.New(sha256.New, b.signer)
+	mac := hmac.New(sha256.New, b.identity.Load().signer)
 	mac.Write([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -82,13 +82,18 @@ func (s *people) login(ctx context.Context, l *Login) (a Account, err error) {
 	if err := s.buckets.takeAll(ctx, l.Limits); err != nil {
 		return a, err
 	}
+	if s.shared { // with which secret tokens are signed now
+		if err := s.view(func(kv.Tx) error { return nil }); err != nil {
+			return a, err
+		}
+	}
 	uid, epoch := s.identify(l.Token, l.Keys[0])
 	owner, hash, err := s.byPassword(ctx, l, uid, epoch)
 	if err != nil {
 		return a, err
 	}
 	var refused error
-	err = s.driver.Update(ctx, func(t kv.Tx) error {
+	err = s.update(ctx, func(t kv.Tx) error {
 		me := ""
 		if p := personOf(t, uid); uid != "" && (p == nil || p.Epoch == epoch) {
 			me = uid
@@ -130,6 +135,9 @@ func takeName(t kv.Tx, l *Login, me string) error {
 		}
 	}
 	for _, p := range owners {
+		if l.Partial && p.Online {
+			return refuse(CodeNameTaken, "this name, or one like it, may be in use")
+		}
 		if p.Hash != "" {
 			return refuse(CodeNameTaken, "this name, or one like it, is protected by a password")
 		}
@@ -178,7 +186,7 @@ func (s *people) enter(t kv.Tx, l *Login, uid string) (a Account) {
 	for _, other := range slices.Backward(p.Talks) {
 		a.Conversations = append(a.Conversations, p.state(t, Private(uid, other.UID), other))
 	}
-	a.Blocked, a.Generation = peopleOf(t, p.Blocked), s.generation
+	a.Blocked, a.Generation = peopleOf(t, p.Blocked), s.identity.Load().generation
 	return a
 }
 
@@ -240,24 +248,9 @@ func (s *people) countPerson(t kv.Tx, uid string) {
 	})
 }
 
-// forget removes a person.
-func forget(t kv.Tx, uid string) {
-	p := personOf(t, uid)
-	if p == nil {
-		return
-	}
-	p.freeName(t)
-	t.Delete(timeKey(keyExpires, p.Expires, uid))
-	t.Delete(key(keyPerson, uid))
-	var all sums
-	load(t, []byte{keySums}, &all)
-	all.People--
-	save(t, []byte{keySums}, all)
-}
-
 // find returns who has a name.
 func (s *people) find(_ context.Context, f *Find) (who Person, err error) {
-	err = s.driver.View(func(t kv.Tx) error {
+	err = s.view(func(t kv.Tx) error {
 		who.UID = string(t.Get(key(keyName, f.Key)))
 		p := personOf(t, who.UID)
 		if p == nil {
@@ -291,7 +284,7 @@ func (s *people) gone(ctx context.Context, g *Gone) (none struct{}, err error) {
 
 // changePerson changes a person. It does nothing if the uid is not known.
 func (s *people) changePerson(ctx context.Context, uid string, f func(kv.Tx, *person) error) error {
-	return s.driver.Update(ctx, func(t kv.Tx) error {
+	return s.update(ctx, func(t kv.Tx) error {
 		p := personOf(t, uid)
 		if p == nil {
 			return nil

@@ -99,6 +99,7 @@ type Login struct {
 	Key      string   // of the delivery: a login that is delivered again has the same effect
 	Returns  bool     // the name is kept when the person has gone
 	Online   []string // uids of connected clients with one of the keys
+	Partial  bool     // Online lacks some: who has not gone, as far as is known, keeps the name
 	Limits   []Limit
 	New      []Limit // of logins that make a new person
 }

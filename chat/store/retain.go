@@ -23,6 +23,9 @@ func (s *Store) sweepUntil(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		if s.shared && !s.served.Swap(false) {
+			continue // another process is called, and sweeps
+		}
 		if err := s.sweep(ctx); err != nil {
 			s.log.Error("chat: expired messages were not removed", "err", err)
 		}
@@ -39,7 +42,7 @@ func (s *Store) sweepUntil(ctx context.Context) {
 func (s *Store) sweep(ctx context.Context) error {
 	for _, step := range []func(kv.Tx) (more bool){s.conversations.expireConversations, expirePeople} {
 		for more := true; more && ctx.Err() == nil; {
-			if err := s.driver.Update(ctx, func(t kv.Tx) error { more = step(t); return nil }); err != nil {
+			if err := s.update(ctx, func(t kv.Tx) error { more = step(t); return nil }); err != nil {
 				return err
 			}
 		}
@@ -66,7 +69,7 @@ func (s *conversations) expireConversations(t kv.Tx) (more bool) {
 func (s *conversations) expireMessages(ctx context.Context) error {
 	var old []Conversation // that have expired messages
 	before := s.oldest()
-	err := s.driver.View(func(t kv.Tx) error {
+	err := s.view(func(t kv.Tx) error {
 		t.Ascend([]byte{keyConversation}, func(k, v []byte) bool {
 			if k[0] != keyConversation {
 				return false
@@ -83,7 +86,7 @@ func (s *conversations) expireMessages(ctx context.Context) error {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
-		err = s.driver.Update(ctx, func(t kv.Tx) error {
+		err = s.update(ctx, func(t kv.Tx) error {
 			if t.Get(key(keyConversation, string(c))) == nil {
 				return nil
 			}
@@ -156,4 +159,19 @@ func expirePeople(t kv.Tx) (more bool) {
 		return true
 	})
 	return n == sweepBatch
+}
+
+// forget removes a person.
+func forget(t kv.Tx, uid string) {
+	p := personOf(t, uid)
+	if p == nil {
+		return
+	}
+	p.freeName(t)
+	t.Delete(timeKey(keyExpires, p.Expires, uid))
+	t.Delete(key(keyPerson, uid))
+	var all sums
+	load(t, []byte{keySums}, &all)
+	all.People--
+	save(t, []byte{keySums}, all)
 }

@@ -80,13 +80,21 @@ type base struct {
 	// Static after New or Open.
 	cfg     Config
 	driver  kv.Store
+	shared  bool // the driver is of Share
 	buckets *Buckets
 	log     *slog.Logger
-	signer  []byte // key of tokens
 
-	generation string // see Account
+	identity atomic.Pointer[identity] // nil before the first call of a shared driver
+	served   atomic.Bool              // there were calls since the last sweep
 
 	evictedConversations, evictedMessages, expiredMessages, evictedPeople, refusals atomic.Uint64
+}
+
+// identity is what a driver has from its first update on.
+type identity struct {
+	secret     string // signer is made of it
+	signer     []byte // key of tokens
+	generation string // see Account
 }
 
 // conversations are the operations on messages.
@@ -106,7 +114,7 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.setDefaults(64 << 20); err != nil {
 		return nil, err
 	}
-	return start(cfg, kv.NewMemory())
+	return start(cfg, kv.NewMemory(), false)
 }
 
 // Open returns a Store in a file of a directory, which is made if there is none. A file that is
@@ -124,47 +132,99 @@ func Open(dir string, cfg Config) (*Store, error) {
 	case err != nil:
 		return nil, err
 	}
-	s, err := start(cfg, d)
+	s, err := start(cfg, d, false)
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return s, nil
 }
 
-func start(cfg Config, d kv.Store) (*Store, error) {
+// Share returns a Store in what several processes share. All of them have everything, and one at a
+// time is called as a rule. Nothing is read before the first call. Close the Store.
+func Share(r kv.Remote, cfg Config) (*Store, error) {
+	if err := cfg.setDefaults(64 << 20); err != nil {
+		return nil, err
+	}
+	return start(cfg, kv.Share(r, cfg.Logger), true)
+}
+
+func start(cfg Config, d kv.Store, shared bool) (*Store, error) {
 	buckets, err := NewBuckets(2 * time.Hour)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{base: base{cfg: cfg, driver: d, buckets: buckets, log: cfg.Logger}}
+	s := &Store{base: base{cfg: cfg, driver: d, shared: shared, buckets: buckets, log: cfg.Logger}}
 	s.conversations = conversations{&s.base}
 	s.people = people{base: &s.base, hashing: make(chan struct{}, maxHashing)}
-	err = d.Update(context.Background(), func(t kv.Tx) error {
-		if have := t.Get([]byte{keyVersion}); have != nil && string(have) != version {
-			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
+	if !shared {
+		if err := s.meet(context.Background()); err != nil {
+			return nil, err
 		}
-		t.Put([]byte{keyVersion}, []byte(version))
-		if s.generation = string(t.Get([]byte{keyGeneration})); s.generation == "" {
-			s.generation = rand.Text()
-			t.Put([]byte{keyGeneration}, []byte(s.generation))
-		}
-		secret := cfg.Secret
-		if len(secret) == 0 {
-			if secret = t.Get([]byte{keySecret}); secret == nil {
-				secret = []byte(rand.Text())
-				t.Put([]byte{keySecret}, secret)
-			}
-		}
-		s.signer, err = hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
-		return err
-	})
-	if err != nil {
-		return nil, err
 	}
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.sweeper.Go(func() { s.sweepUntil(ctx) })
 	return s, nil
+}
+
+// retries is how often a call is repeated after a conflict with another process.
+const retries = 3
+
+// errNew is returned by an update or a view of a driver that has no identity any more.
+var errNew = errors.New("store: all data were lost")
+
+// meet makes the identity, unless the driver has one.
+func (b *base) meet(ctx context.Context) error {
+	return b.driver.Update(ctx, func(t kv.Tx) error {
+		if have := t.Get([]byte{keyVersion}); have != nil && string(have) != version {
+			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
+		}
+		t.Put([]byte{keyVersion}, []byte(version))
+		if t.Get([]byte{keyGeneration}) == nil {
+			t.Put([]byte{keyGeneration}, []byte(rand.Text()))
+		}
+		if len(b.cfg.Secret) == 0 && t.Get([]byte{keySecret}) == nil {
+			t.Put([]byte{keySecret}, []byte(rand.Text()))
+		}
+		return b.know(t)
+	})
+}
+
+// know notes the identity. That of a driver that is shared is another one when all was lost.
+func (b *base) know(t kv.Tx) error {
+	secret, generation := string(b.cfg.Secret), string(t.Get([]byte{keyGeneration}))
+	if secret == "" {
+		secret = string(t.Get([]byte{keySecret}))
+	}
+	if has := b.identity.Load(); has != nil && has.secret == secret && has.generation == generation {
+		return nil
+	}
+	if generation == "" {
+		return errNew
+	}
+	signer, err := hkdf.Key(sha256.New, []byte(secret), nil, "sluice chat token", 32)
+	if err == nil {
+		b.identity.Store(&identity{secret, signer, generation})
+	}
+	return err
+}
+
+// known calls f with an update or a view of what has an identity.
+func (b *base) known(t kv.Tx, f func(kv.Tx) error) error {
+	if err := b.know(t); err != nil {
+		return err
+	}
+	return f(t)
+}
+
+// update changes what is stored.
+func (b *base) update(ctx context.Context, f func(kv.Tx) error) error {
+	return b.driver.Update(ctx, func(t kv.Tx) error { return b.known(t, f) })
+}
+
+// view reads what is stored.
+func (b *base) view(f func(kv.Tx) error) error {
+	return b.driver.View(func(t kv.Tx) error { return b.known(t, f) })
 }
 
 // Close waits for the changes that are being made, and closes the file.
@@ -180,7 +240,22 @@ func (s *Store) Serve(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	if s.served.Store(true); s.identity.Load() == nil {
+		if err := s.meet(ctx); err != nil {
+			return nil, err
+		}
+	}
 	value, err := s.serve(ctx, c.Op, c.Arg)
+	for range retries {
+		if errors.Is(err, errNew) {
+			err = s.meet(ctx)
+		} else if !errors.Is(err, kv.ErrConflict) {
+			break
+		}
+		if err == nil || errors.Is(err, kv.ErrConflict) {
+			value, err = s.serve(ctx, c.Op, c.Arg)
+		}
+	}
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		s.refusals.Add(1)
 		return encode(result{Refusal: r}), nil
@@ -249,7 +324,7 @@ type Stats struct {
 // Stats returns the figures.
 func (s *Store) Stats() (Stats, error) {
 	var all sums
-	err := s.driver.View(func(t kv.Tx) error {
+	err := s.view(func(t kv.Tx) error {
 		load(t, []byte{keySums}, &all)
 		return nil
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/chat/store"
+	"github.com/seed-7410fe32/sluice/internal/kv/kvtest"
 )
 
 // talk is a store as people use it: through a Client.
@@ -27,6 +28,7 @@ type talk struct {
 var kinds = map[string]func(dir string, cfg store.Config) (*store.Store, error){
 	"memory": func(_ string, cfg store.Config) (*store.Store, error) { return store.New(cfg) },
 	"file":   func(dir string, cfg store.Config) (*store.Store, error) { return store.Open(dir, cfg) },
+	"shared": func(_ string, cfg store.Config) (*store.Store, error) { return store.Share(kvtest.NewRemote(), cfg) },
 }
 
 // each runs a test of the contract with a store of each kind.
@@ -689,5 +691,21 @@ func TestConcurrentPosts(t *testing.T) {
 			}
 			page = k.page(store.Read{Conversation: "#lobby", After: last})
 		}
+	})
+}
+
+// While a gateway is not reached, the store's own knowledge says who is online. Who comes back with
+// a token gets in.
+func TestLoginWhileAGatewayIsMissing(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		ada := k.login("Ada", "")
+		want(t, "a new name", k.refused(store.Login{Name: "Bob", Partial: true}), "")
+		want(t, "a name of somebody who is online", k.refused(store.Login{Name: "Ada", Partial: true}), store.CodeNameTaken)
+		want(t, "who is online", k.refused(store.Login{Name: "Ada", Token: ada.Token, Partial: true, Returns: true}), "")
+		want(t, "typed, without a token", k.refused(store.Login{Name: "Bob", Partial: true}), store.CodeNameTaken)
+		if err := k.Gone(t.Context(), &store.Gone{UID: ada.UID, Quit: true}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "a name of somebody who has gone", k.refused(store.Login{Name: "Ada", Partial: true}), "")
 	})
 }

@@ -2,8 +2,10 @@ package cli_test
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +24,7 @@ type operator struct {
 	bin       string
 	url, file string // of the listener and the token
 	server    *proctest.Process
+	env       []string // of commands, besides that of the tests
 }
 
 func newOperator(t *testing.T, args ...string) *operator {
@@ -39,7 +42,7 @@ func newOperator(t *testing.T, args ...string) *operator {
 func (o *operator) run(line ...string) (out string, code int) {
 	o.t.Helper()
 	cmd := exec.Command(o.bin, line...)
-	cmd.Env = append(os.Environ(), "SLUICE_ADMIN="+o.url, "SLUICE_ADMIN_TOKEN_FILE="+o.file)
+	cmd.Env = append(append(os.Environ(), "SLUICE_ADMIN="+o.url, "SLUICE_ADMIN_TOKEN_FILE="+o.file), o.env...)
 	b, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		o.t.Fatal(err)
@@ -235,6 +238,48 @@ func TestAdminTLS(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "need each other") {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// A command sends nothing through a proxy that only the environment names. Through one that a flag
+// names it sends what is encrypted.
+func TestOperatorsProxy(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 16)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.Host
+		up, err := net.Dial("tcp", r.Host)
+		if r.Method != http.MethodConnect || err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer up.Close()
+		w.WriteHeader(http.StatusOK)
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer down.Close()
+		go func() { _, _ = io.Copy(up, down); _ = up.Close() }()
+		_, _ = io.Copy(down, up)
+	}))
+	t.Cleanup(proxy.Close)
+	cert, key, ca := certstest.New(t).Files(t, "127.0.0.1", "0.0.0.0")
+	o := newOperator(t, "echo", "--listen", "text://127.0.0.1:0", "--admin-tls-cert", cert, "--admin-tls-key", key)
+	secure := strings.Replace(o.url, "http:", "https:", 1)
+	o.env = []string{"HTTP_PROXY=" + proxy.URL, "HTTPS_PROXY=" + proxy.URL, "NO_PROXY="}
+	// net/http does not use those of the environment for 127.0.0.1.
+	o.url = strings.Replace(secure, "127.0.0.1", "0.0.0.0", 1)
+	o.says(0, "ready", "status", "--admin-ca", ca)
+	if len(asked) > 0 {
+		t.Errorf("the proxy was asked: %s", <-asked)
+	}
+	o.url = secure
+	o.says(0, "ready", "status", "--admin-ca", ca, "--admin-proxy", proxy.URL)
+	if got, want := <-asked, "CONNECT "+strings.TrimPrefix(secure, "https://"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	o.says(2, "needs an https:// URL", "status", "--admin", "http://127.0.0.1:9", "--admin-proxy", proxy.URL)
+	o.says(2, "must be http://HOST:PORT", "status", "--admin-proxy", "127.0.0.1:9")
 }
 
 // A reload by the API does what SIGHUP does, and says whether the configuration is right. The

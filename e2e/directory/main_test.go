@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/internal/redistest"
@@ -21,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	suite.Beside(3)
-	leaktest.Main(m, http.DefaultClient.CloseIdleConnections)
+	leaktest.Main(m, http.DefaultClient.CloseIdleConnections, browsertest.End)
 }
 
 // cluster is gateways and workers with a directory in Redis. One goroutine uses it.

@@ -22,6 +22,7 @@ var noMetric = map[string]string{
 	"SlowConsumerStats":        "its fields have metrics",
 	"NarrowStats":              "its fields have metrics",
 	"InterestStats":            "its fields have metrics",
+	"ArbiterStats":             "its fields have metrics",
 	"MessageTime":              "sluice_message_duration_seconds",
 	"HandlingTime":             "sluice_message_handling_seconds",
 	"URL":                      "the label of the listeners' metrics",
@@ -59,6 +60,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 		}
 	}
 	check(reflect.TypeFor[gateway.InterestStats](), interestFigures)
+	check(reflect.TypeFor[gateway.ArbiterStats](), arbiterFigures)
 	stats := reflect.TypeFor[gateway.Stats]()
 	for field := range stats.Fields() {
 		if name := field.Name; noMetric[name] == "" {

@@ -16,8 +16,23 @@ var narrowFigures = []figure{
 	{"SetsForgotten", "sluice_sets_forgotten_total", "Groups and uids that were forgotten to make room for others."},
 	{"SetsKnown", "sluice_sets_known", "Groups and uids of which the event loop knows the holders."},
 	{"UnitsParked", "sluice_units_parked_total",
-		"Times that the effects of a client's calls waited until a join was visible to all gateways."},
+		"Times that the effects of a client's calls waited until a join was visible to all gateways, " +
+			"or until the holders of a group or uid were known."},
+	{"LookupTimeouts", "sluice_lookup_timeouts_total",
+		"Times that they did not wait any longer for the holders, because the directory is slow."},
 	{"ParkedBytes", "sluice_parked_bytes", "Size of the effects that wait for that."},
+}
+
+// arbiterFigures are the metrics of exclusive bindings that are compared in the directory.
+var arbiterFigures = []figure{
+	{"GatewaysUnreachable", "sluice_gateways_unreachable",
+		"Gateways that are in the directory, and to which an event loop has no link."},
+	{"ClaimsCompared", "sluice_claims_compared_total", "Exclusive bindings that were looked up in the directory."},
+	{"ClaimsPosted", "sluice_claims_posted_total",
+		"Exclusive bindings that were left in the directory for a gateway that cannot be reached."},
+	{"ClaimsFetched", "sluice_claims_fetched_total",
+		"Exclusive bindings that others have left in the directory for this gateway."},
+	{"ClaimsWaiting", "sluice_claims_waiting", "Exclusive bindings that wait to be looked up."},
 }
 
 // interestFigures are the metrics of what the gateway has in the directory.

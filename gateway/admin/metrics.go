@@ -22,6 +22,7 @@ type collector struct {
 	publish  *publishing
 	version  string
 	figures  []gauged                    // of loops; bound: none, constant
+	arbiter  []gauged                    // of the gateway; bound: none, constant
 	interest []gauged                    // of the gateway; bound: none, constant
 	place    []gauged                    // of the directory; bound: none, constant
 	listener []gauged                    // of listeners; bound: none, constant
@@ -40,6 +41,7 @@ type gauged struct {
 func newRegistry(c *collector, more ...prometheus.Collector) (*prometheus.Registry, error) {
 	c.figures = described(slices.Concat(loopFigures, narrowFigures), reflect.TypeFor[gateway.LoopStats](), "loop")
 	c.interest = described(interestFigures, reflect.TypeFor[gateway.InterestStats]())
+	c.arbiter = described(arbiterFigures, reflect.TypeFor[gateway.ArbiterStats]())
 	c.listener = described(listenerFigures, reflect.TypeFor[gateway.ListenerStats](), "listener")
 	c.place = described(directoryFigures, reflect.TypeFor[gateway.DirectoryStats]())
 	c.singles = make(map[string]*prometheus.Desc)
@@ -72,7 +74,7 @@ func described(figures []figure, of reflect.Type, labels ...string) []gauged {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range slices.Concat(c.figures, c.listener, c.place, c.interest) {
+	for _, f := range slices.Concat(c.figures, c.listener, c.place, c.interest, c.arbiter) {
 		to <- f.desc
 	}
 	for _, d := range c.singles {
@@ -98,6 +100,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for i := range stats.Listeners {
 		emit(to, c.listener, reflect.ValueOf(&stats.Listeners[i]).Elem(), stats.Listeners[i].URL)
 	}
+	emit(to, c.arbiter, reflect.ValueOf(&stats.ArbiterStats).Elem())
 	emit(to, c.interest, reflect.ValueOf(&stats.InterestStats).Elem())
 	emit(to, c.place, reflect.ValueOf(&stats.Directory).Elem())
 	c.single(to, "sluice_build_info", 1, c.version, runtime.Version())

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +32,9 @@ const (
 
 // adminClient asks the admin listener of a gateway. Its fields are the flags of a command.
 type adminClient struct {
-	url, tokenFile, caFile string
-	json                   bool
-	timeout                time.Duration
+	url, tokenFile, caFile, proxy string
+	json                          bool
+	timeout                       time.Duration
 
 	http  *http.Client
 	token string
@@ -48,6 +49,8 @@ func operatorCommand(c *cobra.Command, run func(c *cobra.Command, a *adminClient
 	f.StringVar(&a.tokenFile, "admin-token-file", "", "`file` with the token (default: "+adminTokenEnv+")")
 	f.StringVar(&a.caFile, "admin-ca", "", "`file` with the certificates that sign that of an https:// URL (default: "+
 		"those of the system)")
+	f.StringVar(&a.proxy, "admin-proxy", "", "`URL` of a proxy to an https:// URL: http://HOST:PORT or "+
+		"socks5://HOST:PORT (default: none, whatever HTTPS_PROXY says)")
 	f.DurationVar(&a.timeout, "timeout", 15*time.Second, "`time` for an answer")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -79,7 +82,17 @@ func (a *adminClient) prepare() error {
 	if a.timeout < 0 {
 		return usageError{fmt.Errorf("--timeout: %v: must be more than 0", a.timeout)}
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	transport := new(http.Transport)
+	if a.proxy != "" {
+		p, err := url.Parse(a.proxy)
+		if err != nil || p.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, p.Scheme) {
+			return usageError{fmt.Errorf("--admin-proxy: %q: must be http://HOST:PORT or socks5://HOST:PORT", a.proxy)}
+		}
+		if u.Scheme != "https" {
+			return usageError{fmt.Errorf("--admin-proxy: needs an https:// URL in --admin: the proxy could read the token")}
+		}
+		transport.Proxy = http.ProxyURL(p)
+	}
 	if a.caFile != "" {
 		pem, err := os.ReadFile(a.caFile)
 		if err != nil {

@@ -161,7 +161,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.stats.addFlags(f)
 	f.StringVar(&o.data, "data", "",
 		"`directory` where statistics, and messages and names of the chat, are kept (default: in memory, until "+
-			"this process ends)")
+			"this process ends; those of the chat in --engine, if there is one)")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

@@ -320,7 +320,7 @@ func (o *options) newWorker(h worker.Handler, module string, key []byte, gateway
 	return w, err
 }
 
-// openGateway opens what is kept, the store of the chat and the statistics, and the directory, and
+// openGateway opens the directory and what is kept, the store of the chat and the statistics, and
 // makes a gateway with them. The caller closes them when the gateway has ended.
 func (o *options) openGateway(key []byte, page pageOn) (g *gateway.Gateway, closeData func(), err error) {
 	closeData = func() {
@@ -328,11 +328,11 @@ func (o *options) openGateway(key []byte, page pageOn) (g *gateway.Gateway, clos
 		o.closeStore()
 		o.engine.close()
 	}
-	if err = o.openStore(key); err == nil {
-		o.statistics, err = openStats(o)
+	if err = o.engine.connect(o.log); err == nil {
+		err = o.openStore(key)
 	}
 	if err == nil {
-		err = o.engine.connect(o.log)
+		o.statistics, err = openStats(o)
 	}
 	if err == nil {
 		g, err = o.newGateway(key, page)
@@ -349,6 +349,10 @@ func (o *options) openStore(key []byte) (err error) {
 	switch cfg := (store.Config{Logger: o.log}); {
 	case !o.keepsChat:
 		return nil
+	case o.data == "" && o.engine.given():
+		o.gateway.SharedInvoke = true
+		o.store, err = store.Share(o.engine.open.Kept("chat"), cfg)
+		return err
 	case o.data == "":
 		cfg.Secret = key // so that the tokens of people are valid after a restart
 		o.store, err = store.New(cfg)
@@ -367,12 +371,15 @@ func (o *options) closeStore() {
 	if o.store == nil {
 		return
 	}
-	figures, err := o.store.Stats()
-	if err == nil && o.data != "" {
-		o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
-			"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+	var failed error
+	if o.data != "" {
+		figures, err := o.store.Stats()
+		if failed = err; err == nil {
+			o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
+				"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+		}
 	}
-	if err := errors.Join(err, o.store.Close()); err != nil {
+	if err := errors.Join(failed, o.store.Close()); err != nil {
 		o.log.Error("the chat's data was not closed", "err", err)
 	}
 }

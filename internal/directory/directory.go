@@ -23,6 +23,14 @@ const (
 	// EntryTTL is how long a gateway is in a set after its last Enter, by default. A gateway enters
 	// each of its sets again within a third of that.
 	EntryTTL = 30 * time.Minute
+	// MaxPost is how many messages a call of Mail takes or returns.
+	MaxPost = 512
+	// MaxMessage is the largest message of Mail, in bytes.
+	MaxMessage = 2048
+	// MaxMail is how many messages wait for a gateway.
+	MaxMail = 4096
+	// MailTTL is how long messages wait after the last Post for their gateway.
+	MailTTL = 10 * time.Minute
 )
 
 var (
@@ -151,6 +159,19 @@ type Presence interface {
 	Locate(ctx context.Context, r Reader, lease time.Duration, sets []Set) ([][]Member, error)
 }
 
+// Mail are messages for gateways, which others leave while they cannot reach them. A gateway has
+// one box of at most MaxMail messages, also when it has started again. Messages may come more than
+// once, and in another order. They are lost when the directory loses its data, and MailTTL after
+// the last Post for the gateway. Each method is atomic, and takes at most MaxPost messages.
+type Mail interface {
+	// Post adds messages to a gateway's box. One that is in it already moves to the end. If there is
+	// no room for all, none is added, and Post returns ErrFull.
+	Post(ctx context.Context, to uint32, messages [][]byte) error
+	// Fetch removes messages that it has returned before, and returns the oldest of the others. They
+	// belong to the caller.
+	Fetch(ctx context.Context, of uint32, done [][]byte) (messages [][]byte, err error)
+}
+
 // State says whether the directory answers.
 type State struct {
 	Up    bool
@@ -175,6 +196,7 @@ type Stats struct {
 type Directory interface {
 	Rows
 	Presence
+	Mail
 	State() State
 	// Generation asks the directory for the State's generation. The State follows within seconds, and
 	// may be that of a moment ago. So what a call has done or answered is certain to be of one
@@ -208,6 +230,19 @@ func CheckClaim(key, owner string, lease time.Duration, value []byte) error {
 		return fmt.Errorf("%w: a lease of %v: must be 1ms to %v", ErrInvalid, lease, MaxLease)
 	case len(value) > MaxValue:
 		return fmt.Errorf("%w: a value of %d bytes: must have at most %d", ErrInvalid, len(value), MaxValue)
+	}
+	return nil
+}
+
+// CheckMail returns an error that wraps ErrInvalid if messages break a bound. It is for drivers.
+func CheckMail(messages [][]byte) error {
+	if len(messages) > MaxPost {
+		return fmt.Errorf("%w: %d messages: at most %d at once", ErrInvalid, len(messages), MaxPost)
+	}
+	for _, m := range messages {
+		if len(m) > MaxMessage {
+			return fmt.Errorf("%w: a message of %d bytes: must have at most %d", ErrInvalid, len(m), MaxMessage)
+		}
 	}
 	return nil
 }

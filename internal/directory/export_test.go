@@ -11,6 +11,7 @@ func (d *Memory) Flush() {
 		k.change()
 	}
 	clear(d.sets)
+	clear(d.boxes)
 	d.epoch = 0
 	d.generation++
 	close(d.changed)

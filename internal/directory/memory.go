@@ -43,6 +43,7 @@ type Memory struct {
 	kept       int              // rows and sets that were left by the last sweep
 	epoch      uint64           // the largest that was given
 	sets       map[Set]*set     // bound: sets of a directory in memory
+	boxes      map[uint32]*box  // by gateway; bound: none, one for each gateway
 	generation int
 	since      time.Time
 	changed    chan struct{} // closed when the generation changes
@@ -85,7 +86,8 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	start := cfg.Now()
 	return &Memory{
 		cfg: cfg, start: start, base: uint64(start.UnixMicro()), since: start, done: make(chan struct{}),
-		kinds: make(map[string]*kind), sets: make(map[Set]*set), changed: make(chan struct{}),
+		kinds: make(map[string]*kind), sets: make(map[Set]*set), boxes: make(map[uint32]*box),
+		changed: make(chan struct{}),
 	}, nil
 }
 
@@ -238,6 +240,11 @@ func (d *Memory) sweep(now time.Duration) {
 	for name, s := range d.sets {
 		if s.expire(now) {
 			delete(d.sets, name)
+		}
+	}
+	for of, b := range d.boxes {
+		if now >= b.expires {
+			delete(d.boxes, of)
 		}
 	}
 	d.kept = d.rows + len(d.sets)

@@ -9,16 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
-
-// maxBatch bounds the updates that share one write to the disk.
-const maxBatch = 1000
 
 // growBy is by how many bytes a large file grows.
 const growBy = 1 << 20
@@ -29,29 +25,14 @@ var (
 	ErrInUse = errors.New("is in use by another process: stop it, or use another data directory")
 	// ErrDamaged is returned for a file that is not a database, or that cannot be read completely.
 	ErrDamaged = errors.New("is damaged or is no file of this program")
-	// ErrClosed is returned by the updates of a Store that is closed.
-	ErrClosed = errors.New("kv: closed")
 )
 
-// file is a Store in a file. One goroutine makes the updates. While it writes to the disk further
-// updates wait, and the next write is for all of them.
+// file is a Store in a file.
 type file struct {
-	db      *bbolt.DB
-	bucket  []byte
-	fill    float64
-	updates chan *update // update waits while it is full; bound: changes of a file
-	written chan struct{}
-
-	mu     sync.RWMutex // held for reading while something is sent to updates
-	closed bool         // guarded by mu
-}
-
-// update is a change that waits to be written.
-type update struct {
-	ctx  context.Context
-	f    func(Tx) error
-	err  error
-	done chan struct{}
+	db     *bbolt.DB
+	bucket []byte
+	fill   float64
+	queue  *queue
 }
 
 // Config configures a Store in a file. Path and Bucket are required.
@@ -84,10 +65,9 @@ func Open(cfg Config) (Store, error) {
 		return nil, err
 	}
 	s := &file{
-		db: db, bucket: []byte(cfg.Bucket), fill: cmp.Or(cfg.Fill, bbolt.DefaultFillPercent),
-		updates: make(chan *update, maxBatch), written: make(chan struct{}),
+		db: db, bucket: []byte(cfg.Bucket), fill: cmp.Or(cfg.Fill, bbolt.DefaultFillPercent), queue: newQueue(),
 	}
-	go s.write()
+	go s.queue.run(s.commit, nil, nil)
 	return s, nil
 }
 
@@ -137,39 +117,7 @@ func (s *file) View(f func(Tx) error) error {
 }
 
 // Update implements Store.
-func (s *file) Update(ctx context.Context, f func(Tx) error) error {
-	u := &update{ctx: ctx, f: f, done: make(chan struct{})}
-	s.mu.RLock()
-	if s.closed {
-		s.mu.RUnlock()
-		return ErrClosed
-	}
-	s.updates <- u
-	s.mu.RUnlock()
-	<-u.done
-	return u.err
-}
-
-// write makes the updates until the channel is closed.
-func (s *file) write() {
-	defer close(s.written)
-	for first := range s.updates {
-		batch := []*update{first}
-	more:
-		for len(batch) < maxBatch {
-			select {
-			case u, ok := <-s.updates:
-				if !ok {
-					break more
-				}
-				batch = append(batch, u)
-			default:
-				break more
-			}
-		}
-		s.commit(batch)
-	}
-}
+func (s *file) Update(ctx context.Context, f func(Tx) error) error { return s.queue.do(ctx, f) }
 
 // commit makes the updates of a batch and writes them to the disk. An update that has returned an
 // error has changed nothing. If the disk fails, all of them fail.
@@ -178,18 +126,11 @@ func (s *file) commit(batch []*update) {
 		in := &fileTx{b: t.Bucket(s.bucket)}
 		in.b.FillPercent = s.fill
 		for _, u := range batch {
-			if u.err = u.ctx.Err(); u.err == nil { // else the caller may have been told that it took too long
-				u.err = try(u.f, in)
-			}
+			u.try(func() error { return try(u.f, in) })
 		}
 		return in.err
 	})
-	for _, u := range batch {
-		if err != nil {
-			u.err = fmt.Errorf("kv: %w", err)
-		}
-		close(u.done)
-	}
+	finish(batch, err)
 }
 
 // try calls f. A panic or a memory fault becomes an error: the file is damaged.
@@ -206,13 +147,7 @@ func try(f func(Tx) error, t *fileTx) (err error) {
 
 // Close implements Store.
 func (s *file) Close() error {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.updates)
-	}
-	s.mu.Unlock()
-	<-s.written
+	s.queue.close()
 	return s.db.Close()
 }
 

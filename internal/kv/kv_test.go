@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/kv"
+	"github.com/seed-7410fe32/sluice/internal/kv/kvtest"
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
@@ -23,6 +25,14 @@ func each(t *testing.T, f func(t *testing.T, s kv.Store)) {
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		f(t, kv.NewMemory())
+	})
+	t.Run("shared", func(t *testing.T) {
+		t.Parallel()
+		s := kv.Share(kvtest.NewRemote(), slog.New(slog.DiscardHandler))
+		f(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()

@@ -61,6 +61,7 @@ type GatewayHello struct {
 	Invokes   bool          // the gateway answers Invoke
 	Reports   bool          // the gateway takes Report
 	Narrows   bool          // the gateway takes part in narrow sends
+	Shares    bool          // Invoke acts on what the gateway shares with others that have this set
 	Blocks    bool          // the gateway takes Blocked
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
@@ -81,7 +82,8 @@ const (
 	featureInvoke  = 0x01
 	featureReport  = 0x02
 	featureNarrow  = 0x04
-	featureBlocked = 0x08
+	featureShared  = 0x08
+	featureBlocked = 0x10
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -369,6 +371,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Narrows {
 		features |= featureNarrow
 	}
+	if g.Shares {
+		features |= featureShared
+	}
 	if g.Blocks {
 		features |= featureBlocked
 	}
@@ -383,7 +388,8 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	features := c.U8()
 	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
-	g.Narrows, g.Blocks = features&featureNarrow != 0, features&featureBlocked != 0
+	g.Narrows, g.Shares = features&featureNarrow != 0, features&featureShared != 0
+	g.Blocks = features&featureBlocked != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
 )
@@ -35,6 +37,9 @@ type Entry struct {
 	// puts gateways into the order in which they have started. 0 until the gateway knows it.
 	Rank     uint64 `json:"rank,omitempty"`
 	Draining bool   `json:"draining,omitempty"` // the gateway closes down; its clients still need workers
+	// Entered is another number each time that the gateway has entered all of its groups and uids into
+	// the directory, after a doubt whether they are all there.
+	Entered uint64 `json:"entered,omitempty"`
 }
 
 // append appends the entry as JSON.
@@ -57,6 +62,16 @@ func parse(row *directory.Row) (g Gateway, err error) {
 		g.Rank = row.Epoch
 	}
 	return g, nil
+}
+
+// Renewed returns how long ago a gateway has renewed its lease, by the clock of the directory: a
+// Lease or more if it has no row.
+func Renewed(ctx context.Context, rows directory.Rows, id uint32) (ago time.Duration, err error) {
+	row, err := rows.Get(ctx, key(id))
+	if err != nil && !errors.Is(err, directory.ErrNone) {
+		return 0, err
+	}
+	return Lease - row.Left, nil
 }
 
 // Watch calls changed with the gateways that listen, in the order in which they have started: at

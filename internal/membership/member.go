@@ -155,6 +155,9 @@ func (m *Member) Announce(addr string) { m.change(func(e *Entry) { e.Addr = addr
 // Drain says that the gateway closes down. It does not wait for the directory.
 func (m *Member) Drain() { m.change(func(e *Entry) { e.Draining = true }) }
 
+// SetEntered sets the Entry's number. It does not wait for the directory.
+func (m *Member) SetEntered(number uint64) { m.change(func(e *Entry) { e.Entered = number }) }
+
 func (m *Member) change(f func(*Entry)) {
 	m.mu.Lock()
 	f(&m.entry)

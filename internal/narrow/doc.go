@@ -41,6 +41,11 @@ const (
 	lapseTime = PermitTime + PermitTime/4
 	// SetTime is how long a sender may use a set, from when it has asked for it.
 	SetTime = 5 * time.Minute
+	// LookupGateways is the number of gateways up to which a message to a set that is not in memory
+	// goes to all of them at once. With more it waits for the directory, LookupTime at most: until the
+	// holders are known each message costs a frame for each gateway.
+	LookupGateways = 8
+	LookupTime     = 100 * time.Millisecond
 	// refreshAfter is when a sender asks again for a set that it uses.
 	refreshAfter = SetTime * 2 / 3
 )

@@ -120,6 +120,19 @@ func (h *Holder) InDoubt() bool { return h.mode == inDoubt }
 // Crowded reports whether there are so many sets without members that some must leave at once.
 func (h *Holder) Crowded() bool { return h.idle.Len() > maxLingering }
 
+// Entry reports whether the gateway holds a set, and returns the generation of the directory that
+// has the entry. Token 0 means that none has it yet.
+func (h *Holder) Entry(set directory.Set) (token Token, holds bool) {
+	k := h.sets[set]
+	switch {
+	case k == nil || k.refs == 0:
+		return 0, false
+	case k.phase == entered || k.phase == informing:
+		return h.token, true
+	}
+	return 0, true
+}
+
 // Len returns the number of sets.
 func (h *Holder) Len() int { return len(h.sets) }
 

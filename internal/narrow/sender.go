@@ -64,12 +64,6 @@ type knownSet struct {
 	index    int           // in the ring
 }
 
-// fetch is a set that the directory is asked for.
-type fetch struct {
-	asked time.Duration
-	stale bool // the set has changed meanwhile
-}
-
 // permission is the permit of a gateway, as the sender counts it.
 type permission struct {
 	token        Token // 0: none
@@ -299,63 +293,6 @@ func (s *Sender) choose(now time.Duration) {
 	if doubt {
 		s.WidenedDoubt++
 	}
-}
-
-// want asks for a set, the key of which is in s.key. It reports false if the directory has failed.
-func (s *Sender) want(now time.Duration, kind byte, name []byte) bool {
-	if now < s.failed {
-		return false
-	}
-	if s.fetching[string(s.key)] == nil && len(s.fetching) < s.maxFetches {
-		s.fetching[string(s.key)] = &fetch{}
-		s.wanted = append(s.wanted, directory.Set{Kind: kind, Name: string(name)})
-		s.Fetched++
-	}
-	return true
-}
-
-// TakeWanted returns the sets that the directory must be asked for now. Each gets an answer by
-// Located.
-func (s *Sender) TakeWanted(now time.Duration) []directory.Set {
-	list := s.wanted
-	s.wanted = nil
-	for _, set := range list {
-		s.key = appendKey(s.key[:0], set.Kind, set.Name)
-		*s.fetching[string(s.key)] = fetch{asked: now}
-	}
-	return list
-}
-
-// Wants reports whether TakeWanted would return a set.
-func (s *Sender) Wants() bool { return len(s.wanted) > 0 }
-
-// Located is the directory's answer about a set: the gateways that hold it, and its generation.
-// Token 0 means that it has not answered. The gateways belong to the Sender.
-func (s *Sender) Located(now time.Duration, set directory.Set, gateways []uint32, token Token) {
-	s.key = appendKey(s.key[:0], set.Kind, set.Name)
-	f := s.fetching[string(s.key)]
-	if f == nil {
-		return
-	}
-	delete(s.fetching, string(s.key))
-	if token == 0 {
-		s.failed = now + retryAfter
-		return
-	}
-	if f.stale {
-		return
-	}
-	k := s.sets[string(s.key)]
-	if k == nil {
-		k = s.add(string(s.key))
-	}
-	slices.Sort(gateways)
-	gateways = slices.Compact(gateways)
-	if i, found := slices.BinarySearch(gateways, s.self); found {
-		gateways = slices.Delete(gateways, i, i+1)
-	}
-	k.gateways = gateways
-	k.token, k.asked, k.next = token, f.asked, f.asked+refreshAfter
 }
 
 // add adds a set to the memory. If that is full it replaces the next one that was not used for a

@@ -149,6 +149,14 @@ func (m *Member) UID() string {
 	return m.uid.name
 }
 
+// Claim returns the claim of m on its uid, if it has one.
+func (m *Member) Claim() (c link.Claim, ok bool) {
+	if !m.claims {
+		return c, false
+	}
+	return link.Claim{Time: m.uid.since[m.uidIndex], Client: m.ID}, true
+}
+
 // Bind binds m to the uid instead of its current one. The uid must not be empty. at is the time
 // that Older compares. If m has a claim on the uid, it keeps that with its time.
 func (r *Registry) Bind(m *Member, uid string, at uint64) { m.bind(r, uid, at, false) }

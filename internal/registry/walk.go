@@ -60,8 +60,11 @@ func (r *Registry) WalkClaims(from uint32, most int, f func(uid string, c link.C
 	start := min(int(from), len(r.members))
 	end := min(start+most, len(r.members))
 	for _, m := range r.members[start:end] {
-		if m != nil && m.claims {
-			f(m.uid.name, link.Claim{Time: m.uid.since[m.uidIndex], Client: m.ID})
+		if m == nil {
+			continue
+		}
+		if c, ok := m.Claim(); ok {
+			f(m.uid.name, c)
 		}
 	}
 	if end == len(r.members) {

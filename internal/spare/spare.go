@@ -36,7 +36,7 @@ func (w *tracker) idle(used, at time.Duration) bool {
 	busy := used-w.used > (at-w.at)/idleShare
 	w.used, w.at = used, at
 	if busy {
-		w.quiet, w.due = 0, 0
+		w.quiet, w.due = 0, min(w.due, secondReturn)
 		return false
 	}
 	w.quiet++
@@ -51,7 +51,7 @@ func (w *tracker) shouldReturn(heap int) bool {
 	case w.due > 0 && w.quiet >= w.due:
 		w.due = 0
 		return true
-	case w.due == 0 && heap-w.floor >= minGrowth:
+	case w.due <= secondReturn && heap-w.floor >= minGrowth: // else the second return is near
 		w.due = w.quiet + secondReturn
 		return true
 	}

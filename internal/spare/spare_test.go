@@ -28,7 +28,9 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		"two bursts": {10, []step{{5, busy, 300, 0}, {40, idle, 300, 2}, {5, busy, 300, 0},
 			{40, idle, 300, 2}}},
 		"a burst within the quiet": {10, []step{{5, busy, 300, 0}, {5, idle, 300, 1}, {5, busy, 300, 0}, {40, idle, 300, 2}}},
-		"much that stays":          {400, []step{{5, busy, 400, 0}, {600, idle, 400, 2}}},
+		"a busy moment between the returns": {10, []step{{5, busy, 300, 0}, {5, idle, 300, 1}, {1, busy, 10, 0},
+			{14, idle, 10, 0}, {600, idle, 10, 1}}},
+		"much that stays": {400, []step{{5, busy, 400, 0}, {600, idle, 400, 2}}},
 		"it shrinks by itself": {50, []step{{5, busy, 400, 0}, {40, idle, 400, 2}, {5, idle, 5, 0}, {5, busy, 40, 0},
 			{40, idle, 40, 2}}},
 	} {

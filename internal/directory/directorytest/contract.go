@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"flush":    flush,
 		"presence": presence,
 		"entries":  entries,
+		"mail":     mail,
 		"state":    state,
 		"closed":   closed,
 	} {
@@ -215,6 +216,13 @@ func invalid(t *testing.T, s Store) {
 		},
 		"prefix without kind": func() error { _, err := d.List(ctx, "room"); return err },
 		"watch without kind":  func() error { return d.Watch(ctx, "", nil) },
+		"large message": func() error {
+			return d.Post(ctx, 1, [][]byte{make([]byte, directory.MaxMessage+1)})
+		},
+		"many messages": func() error {
+			_, err := d.Fetch(ctx, 1, make([][]byte, directory.MaxPost+1))
+			return err
+		},
 		"kind of set": func() error {
 			_, err := d.Enter(ctx, directory.Member{}, []directory.Set{{Kind: 'x'}})
 			return err
@@ -338,6 +346,7 @@ func closed(t *testing.T, s Store) {
 	want(t, "get", err, directory.ErrUnavailable)
 	_, err = d.Enter(t.Context(), directory.Member{}, []directory.Set{{Kind: directory.Group}})
 	want(t, "enter", err, directory.ErrUnavailable)
+	want(t, "post", d.Post(t.Context(), 1, [][]byte{{1}}), directory.ErrUnavailable)
 	if st := d.State(); st.Up {
 		t.Errorf("closed, and %+v", st)
 	}

@@ -126,6 +126,7 @@ func flush(t *testing.T, s Store) {
 	saw("the row", func(rows []directory.Row) bool { return len(rows) == 1 })
 	set := []directory.Set{{Kind: directory.Group, Name: "lobby"}}
 	must(a.Enter(ctx, directory.Member{Gateway: 1}, set))(t)
+	want(t, "post", a.Post(ctx, 1, [][]byte{{1}}), nil)
 	before := make([]directory.State, 0, 2)
 	for _, d := range []directory.Directory{a, b} {
 		await(t, "a generation", 10*time.Second, func() bool { return d.State().Generation != "" })
@@ -136,6 +137,9 @@ func flush(t *testing.T, s Store) {
 	want(t, "renewal after the flush", a.Renew(ctx, row.Key, "a", row.Epoch, long), directory.ErrNone)
 	if found := must(b.Locate(ctx, directory.Reader{}, 0, set))(t); len(found[0]) != 0 {
 		t.Errorf("after the flush the set has %+v", found)
+	}
+	if messages := must(b.Fetch(ctx, 1, nil))(t); len(messages) != 0 {
+		t.Errorf("after the flush there are %d messages", len(messages))
 	}
 	if must(b.Generation(ctx))(t) == before[1].Generation { // it is not enough that the State follows
 		t.Error("an answer after the flush seems to be of the generation before")

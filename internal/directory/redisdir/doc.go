@@ -10,6 +10,7 @@
 //	PREFIX:index:KIND     sorted set, see below
 //	PREFIX:set:KIND:NAME  hash: m<gateway>.<epoch> -> when it expires and the number of the call,
 //	                      r<gateway>.<loop> -> when it expires
+//	PREFIX:mail:GATEWAY   sorted set: message -> when it was posted
 //	PREFIX:generation     random text; in a Cluster sixteen of them, in slots that are far apart
 //	PREFIX:changed:KIND   channel: something has changed in the index
 //
@@ -28,6 +29,7 @@
 //	its place in lists   300 + 2 key, 2 h after the last claim or renewal of its kind
 //	a set, 1 gateway     250 + name, EntryTTL after the last Enter
 //	each more entry      150: a gateway, or a reader for twice its lease
+//	a message            100 + twice its length, MailTTL after the last Post for its gateway
 //
 // So a gateway with g groups and u uids takes (g+u) x (250 + name) if each of them is nowhere else,
 // and (g+u) x 150 if each is everywhere.
@@ -41,6 +43,7 @@
 //	a Lease of 10 s      0.9, 11 us: two for each renewal
 //	a gateway's sets     (g+u) / 600: each is entered again within a third of EntryTTL
 //	                     one for each Enter, Leave and Locate of a set
+//	a gateway's box      1, 25 us: each is fetched from every second
 //
 // A command in a batch takes 3 to 11 us, a single one 25 us (BenchmarkCalls). For each entry of a
 // set an Enter takes 0.5 us more, a Locate 0.8 us.

@@ -64,6 +64,13 @@ func TestMemory(t *testing.T) {
 	}
 	most("a reader of a small set", usage("p:set:u:someone")-one, 150)
 	most("a gateway in a set of many", usage("p:set:g:everyone")/gateways, 150)
+	claim := bytes.Repeat([]byte("c"), 60)
+	for i := range 500 {
+		if err := d.Post(t.Context(), 1, [][]byte{fmt.Appendf(claim, "%04d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	most("a message, besides twice its length", usage("p:mail:1")/500-2*64, 100)
 	for key := range strings.FieldsSeq(s.Do("keys", "*")) {
 		if ttl := s.Do("pttl", key); strings.HasPrefix(ttl, "-") {
 			t.Errorf("%s has no time to live: %s", key, ttl)
@@ -139,6 +146,7 @@ func BenchmarkCalls(b *testing.B) {
 		}},
 		{"leave 1000 sets", func() error { return d.Leave(ctx, m, sets) }},
 		{"enter 1 set", func() error { _, err := d.Enter(ctx, m, sets[:1]); return err }},
+		{"fetch from an empty box", func() error { _, err := d.Fetch(ctx, 1, nil); return err }},
 		{"renew", func() error { return d.Renew(ctx, "room/1", "a", row.Epoch, time.Minute) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {

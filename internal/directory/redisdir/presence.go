@@ -3,9 +3,12 @@ package redisdir
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"github.com/seed-7410fe32/sluice/internal/directory"
 )
@@ -111,4 +114,63 @@ func pair(text string, bits int) (gateway uint32, number uint64, err error) {
 	}
 	number, err = strconv.ParseUint(second, 10, bits)
 	return uint32(g), number, err
+}
+
+func (d *Directory) box(gateway uint32) string {
+	return d.cfg.Prefix + ":mail:" + decimal(uint64(gateway))
+}
+
+// Post implements directory.Mail.
+func (d *Directory) Post(ctx context.Context, to uint32, messages [][]byte) error {
+	if err := directory.CheckMail(messages); err != nil {
+		return err
+	}
+	if len(messages) == 0 {
+		return nil
+	}
+	bounds := []string{strconv.Itoa(directory.MaxMail), ms(directory.MailTTL)}
+	answers, err := d.server.run(ctx, call{post, d.box(to), slices.Concat(bounds, texts(messages))})
+	if err != nil {
+		return err
+	}
+	switch n, err := answers[0].AsInt64(); {
+	case err != nil:
+		return errAnswer
+	case n == 0:
+		return directory.ErrFull
+	}
+	return nil
+}
+
+// Fetch implements directory.Mail.
+func (d *Directory) Fetch(ctx context.Context, of uint32, done [][]byte) (messages [][]byte, err error) {
+	if err := directory.CheckMail(done); err != nil {
+		return nil, err
+	}
+	most := []string{strconv.Itoa(directory.MaxPost)}
+	answers, err := d.server.run(ctx, call{fetch, d.box(of), slices.Concat(most, texts(done))})
+	if err != nil {
+		return nil, err
+	}
+	all, err := answers[0].ToArray()
+	if err != nil {
+		return nil, errAnswer
+	}
+	for _, m := range all {
+		text, err := m.AsBytes()
+		if err != nil {
+			return nil, errAnswer
+		}
+		messages = append(messages, text)
+	}
+	return messages, nil
+}
+
+// texts returns messages as arguments of a script.
+func texts(messages [][]byte) []string {
+	all := make([]string, len(messages))
+	for i, m := range messages {
+		all[i] = rueidis.BinaryString(m)
+	}
+	return all
 }

@@ -14,7 +14,10 @@ import (
 )
 
 // script is a Lua script, which runs at once on one key.
-type script struct{ text, name string }
+type script struct {
+	text, name string
+	second     string // another key of the same slot, or ""
+}
 
 //go:embed lua/claim.lua
 var claimText string
@@ -46,6 +49,18 @@ var leaveText string
 //go:embed lua/locate.lua
 var locateText string
 
+//go:embed lua/change.lua
+var changeText string
+
+//go:embed lua/replace.lua
+var replaceText string
+
+//go:embed lua/post.lua
+var postText string
+
+//go:embed lua/fetch.lua
+var fetchText string
+
 var (
 	claim   = newScript(claimText)
 	renew   = newScript(renewText)
@@ -57,11 +72,21 @@ var (
 	enter   = newScript(enterText)
 	leave   = newScript(leaveText)
 	locate  = newScript(locateText)
+	change  = newScript(changeText)
+	replace = newScript(replaceText)
+	post    = newScript(postText)
+	fetch   = newScript(fetchText)
 )
 
 func newScript(text string) script {
 	sum := sha1.Sum([]byte(text))
-	return script{text, hex.EncodeToString(sum[:])}
+	return script{text: text, name: hex.EncodeToString(sum[:])}
+}
+
+// with returns the script for another key besides that of the call. It must have the same slot.
+func (s script) with(key string) script {
+	s.second = key
+	return s
 }
 
 // call is a script with its arguments.
@@ -69,6 +94,13 @@ type call struct {
 	script
 	key  string
 	args []string
+}
+
+func (c *call) keys() []string {
+	if c.second != "" {
+		return []string{c.key, c.second}
+	}
+	return []string{c.key}
 }
 
 // run runs calls, all in one go, and returns their answers in order. The error is that of the first
@@ -94,7 +126,8 @@ func (s *server) ask(ctx context.Context, calls ...call) ([]rueidis.RedisMessage
 	s.commands.Add(uint64(len(calls)))
 	named := make(rueidis.Commands, len(calls))
 	for i, c := range calls {
-		named[i] = client.B().Evalsha().Sha1(c.name).Numkeys(1).Key(c.key).Arg(c.args...).Build()
+		keys := c.keys()
+		named[i] = client.B().Evalsha().Sha1(c.name).Numkeys(int64(len(keys))).Key(keys...).Arg(c.args...).Build()
 	}
 	answers := make([]rueidis.RedisMessage, len(calls))
 	errs := make([]error, len(calls))
@@ -120,7 +153,9 @@ func (s *server) teach(ctx context.Context, client rueidis.Client, calls []call,
 	for i, err := range errs {
 		if reply, ok := rueidis.IsRedisErr(err); ok && reply.IsNoScript() {
 			c := calls[i]
-			texts = append(texts, client.B().Eval().Script(c.text).Numkeys(1).Key(c.key).Arg(c.args...).Build())
+			keys := c.keys()
+			texts = append(texts,
+				client.B().Eval().Script(c.text).Numkeys(int64(len(keys))).Key(keys...).Arg(c.args...).Build())
 			of = append(of, i)
 		}
 	}

@@ -107,9 +107,7 @@ func New(cfg Config) (*Sender, error) {
 		waiting: make(chan *waiting, maxWaiting), logRate: rate.Sometimes{Interval: time.Minute},
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token is for this URL
-	s.http = &http.Client{
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: cfg.TLS}, CheckRedirect: stay,
-	}
+	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: cfg.TLS}, CheckRedirect: stay}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	go s.run()
 	return s, nil

@@ -23,13 +23,20 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// node is the node that keeps. answer says what it answers to a request with reports.
+// node is the node that keeps. answer says what it answers to a request with reports. It may block.
 type node struct {
+	answer   func(request int, reports []string) int
 	mu       sync.Mutex
 	reports  []string // guarded by mu: those of all requests
 	requests int      // guarded by mu
 	tokens   []string // guarded by mu
-	answer   func(request int, reports []string) int
+}
+
+// asked returns how many requests have come.
+func (n *node) asked() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.requests
 }
 
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,15 +53,18 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	n.mu.Lock()
 	n.requests++
+	request := n.requests
 	n.tokens = append(n.tokens, r.Header.Get("Authorization"))
+	n.mu.Unlock()
 	status := http.StatusNoContent
 	if n.answer != nil {
-		status = n.answer(n.requests, reports)
+		status = n.answer(request, reports)
 	}
 	if status == http.StatusNoContent {
+		n.mu.Lock()
 		n.reports = append(n.reports, reports...)
+		n.mu.Unlock()
 	}
-	n.mu.Unlock()
 	if status == 0 {
 		panic(http.ErrAbortHandler) // the connection is cut
 	}
@@ -89,6 +99,7 @@ func sender(t *testing.T, n *node, change func(*forward.Config)) (*forward.Sende
 func TestReportsGather(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
+	let := sync.OnceFunc(func() { close(hold) })
 	n := &node{answer: func(request int, _ []string) int {
 		if request == 1 {
 			<-hold
@@ -97,6 +108,8 @@ func TestReportsGather(t *testing.T) {
 	}}
 	s, _ := sender(t, n, func(c *forward.Config) { c.Token = func() (string, error) { return "secret", nil } })
 	var all sync.WaitGroup
+	defer all.Wait()
+	defer let() // the server ends after its handlers
 	for i := range 100 {
 		all.Go(func() {
 			if err := s.Take(t.Context(), fmt.Appendf(nil, "%02d", i)); err != nil {
@@ -105,7 +118,7 @@ func TestReportsGather(t *testing.T) {
 		})
 	}
 	await(t, "reports that wait", func() bool { return s.Stats().Waiting >= 50 })
-	close(hold)
+	let()
 	all.Wait()
 	slices.Sort(n.reports)
 	if len(n.reports) != 100 || len(slices.Compact(n.reports)) != 100 || n.requests > 51 {
@@ -120,8 +133,12 @@ func TestReportsGather(t *testing.T) {
 // the report again. The log says both once.
 func TestErrors(t *testing.T) {
 	t.Parallel()
+	statuses := []int{503, 0, 401, 500, 302, 204, 204}
 	n := &node{answer: func(request int, _ []string) int {
-		return []int{503, 0, 401, 500, 302, 204, 204}[request-1]
+		if request > len(statuses) {
+			return http.StatusTeapot // the count of failures tells
+		}
+		return statuses[request-1]
 	}}
 	s, log := sender(t, n, nil)
 	for i := range 5 {
@@ -149,6 +166,7 @@ func TestErrors(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
+	let := sync.OnceFunc(func() { close(hold) })
 	n := &node{answer: func(request int, reports []string) int {
 		if request == 1 {
 			<-hold
@@ -160,15 +178,22 @@ func TestRefused(t *testing.T) {
 	}}
 	s, log := sender(t, n, nil)
 	var all sync.WaitGroup
-	for _, report := range []string{"first", "a", "bad", "b", "c"} {
+	defer all.Wait()
+	defer let() // the server ends after its handlers
+	take := func(report string) {
 		all.Go(func() {
 			if err := s.Take(t.Context(), []byte(report)); err != nil {
 				t.Errorf("%s: %v", report, err)
 			}
 		})
 	}
+	take("first")
+	await(t, "its request", func() bool { return n.asked() == 1 })
+	for _, report := range []string{"a", "bad", "b", "c"} { // they go together
+		take(report)
+	}
 	await(t, "reports that wait", func() bool { return s.Stats().Waiting == 4 })
-	close(hold)
+	let()
 	all.Wait()
 	slices.Sort(n.reports)
 	if st := s.Stats(); fmt.Sprint(n.reports) != "[a b c first]" || st.Refused != 1 || st.Sent != 4 {
