@@ -35,7 +35,8 @@ const (
 // another gateway.
 var rules = [...]rule{
 	link.Unit:          {anything, link.FlagLeft | link.FlagEarly, atLink}, // checkUnit checks its frames
-	link.Relay:         {anything, 0, atGateway},                           // see checkRelay
+	link.Blocked:       {nothing, 0, atLink},
+	link.Relay:         {anything, 0, atGateway}, // see checkRelay
 	link.Peers:         {peers, 0, atLink},
 	link.Send:          {message, sendFlags, atClient},
 	link.Kick:          {lastMessage, kickFlags, atClient},

@@ -177,6 +177,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 	switch f.Type {
 	case link.Unit:
 		return k.unit(f)
+	case link.Blocked:
+		k.delivery.Block(k.loop.session(f.Slot, f.Token).client())
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:

@@ -15,7 +15,7 @@ func mayPublish(k *workerLink, f *link.Frame) error {
 		return nil
 	}
 	switch f.Type {
-	case link.Unit, link.Relay, link.Peers, link.Authenticates, link.Identity, link.Drain:
+	case link.Unit, link.Blocked, link.Relay, link.Peers, link.Authenticates, link.Identity, link.Drain:
 	case link.Send:
 		if !f.Has(link.FlagHandled) {
 			return nil

@@ -311,6 +311,10 @@ func (l *simLink) handle() {
 	if w.rng.IntN(3) > 0 {
 		l.seal()
 	}
+	if n := len(l.events); n > 0 && w.rng.IntN(6) == 0 {
+		of := l.events[w.rng.IntN(n)].of
+		l.write(&link.Frame{Type: link.Blocked, Slot: of.slot, Token: of.token})
+	}
 }
 
 // serve handles everything at once.

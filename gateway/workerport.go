@@ -249,7 +249,7 @@ func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, er
 		return link.GatewayHello{}, nil, errLoop
 	}
 	return link.GatewayHello{
-		Invokes: g.cfg.OnInvoke != nil, Reports: g.cfg.OnStats != nil, Narrows: g.interest != nil,
+		Invokes: g.cfg.OnInvoke != nil, Reports: g.cfg.OnStats != nil, Narrows: g.interest != nil, Blocks: true,
 		Shares: g.cfg.OnInvoke != nil && g.cfg.SharedInvoke,
 		ID:     g.cfg.ID, Epoch: g.epoch, Loops: uint16(len(g.loops)), Loop: i,
 		MaxFrame: link.MaxFrame, Heartbeat: g.cfg.LinkHeartbeat, Name: g.cfg.Name, Advertise: g.cfg.Advertise,

@@ -23,6 +23,7 @@ type gwLink struct {
 	addr      string // address at which other gateways reach the gateway
 	epoch     uint64 // of the gateway; it changes with each start
 	narrows   bool   // the gateway takes part in narrow sends
+	blocks    bool   // the gateway takes Blocked
 	loop      uint8
 	loops     uint16
 	maxFrame  int
@@ -66,7 +67,7 @@ const (
 func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
 		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch,
-		narrows: hello.Narrows, loop: uint8(hello.Loop), loops: hello.Loops,
+		narrows: hello.Narrows, blocks: hello.Blocks, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),

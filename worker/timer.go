@@ -44,7 +44,7 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 			s.timers = make(map[*Timer]struct{})
 		}
 		s.timers[t] = struct{}{}
-		t.t = time.AfterFunc(d, func() { s.queueTimer(t) })
+		t.t = time.AfterFunc(d, func() { s.link.w.exec.Submit(s, item{kind: itemTimer, timer: t}) })
 	}
 	s.Mu.Unlock()
 	if !runs {

@@ -142,6 +142,14 @@ func (s *session) Ready(it *item) bool {
 	return false
 }
 
+// Blocked implements executor.Actor: the client's events must not use the credit of others. There
+// is one such frame for each call that blocks, so the output may exceed its bound by these.
+func (s *session) Blocked() {
+	if s.link.blocks {
+		s.link.sendUrgent(link.Frame{Type: link.Blocked, Slot: s.id().slot(), Token: s.token})
+	}
+}
+
 // Keep implements executor.Actor.
 func (s *session) Keep(it *item) { it.data = bytes.Clone(it.data) }
 
@@ -205,6 +213,3 @@ const (
 func (w *Worker) retryPause(tries uint8) time.Duration {
 	return min(w.retryIn<<min(tries-1, 8), lastRetry)
 }
-
-// queueTimer appends a timer's function to the client's events, unless the client is gone.
-func (s *session) queueTimer(t *Timer) { s.link.w.exec.Submit(s, item{kind: itemTimer, timer: t}) }

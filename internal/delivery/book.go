@@ -201,6 +201,7 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 		c.out -= messages
 		c.handled = n
 	}
+	k.unblock(c)
 	tries := c.tries
 	if tries > 0 && oldest {
 		b.trials.end(c)

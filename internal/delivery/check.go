@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // Figures returns how many clients are gone and have not been acknowledged by the worker, how many
@@ -83,6 +84,8 @@ func (b *Book) forbidden(c *Client) string {
 		return "messages are queued, and nothing sends them"
 	case isGone && (c.state == Parked || c.state == Assigned && c.out == 0 && !tried):
 		return "it is gone, and nothing sends its DETACH"
+	case c.flags&blocks != 0 && !c.state.hasLink():
+		return "it blocks and no worker has it"
 	case c.state == Moving && inFlight == 0:
 		return "it could go, and nothing makes it go"
 	case c.state == Credit && tried:
@@ -95,20 +98,22 @@ func (b *Book) forbidden(c *Client) string {
 
 // verify checks the sums of a link. Some of the clients are its clients.
 func (k *Link) verify(b *Book, clients iter.Seq[*Client]) error {
-	events, messages, attaching, has := 0, 0, 0, 0
+	events, messages, attaching, takenBytes, has := 0, 0, 0, 0, 0
 	for c := range clients {
 		if c.Link() == k {
 			has++
+			takenBytes += c.flag(blocks) * c.runBytes()
 			attaching += c.flag(attachOut)
 			events += c.InFlight()
 			messages += int(c.bytes())
 		}
 	}
 	n, bytes := k.InFlight()
-	segEvents, segBytes, kept := 0, 0, 0
+	segEvents, segBytes, segTaken, kept := 0, 0, 0, 0
 	for _, seg := range k.log.all {
 		segEvents += seg.events
-		segBytes += seg.small + seg.large
+		segBytes += seg.small + seg.large + seg.taken
+		segTaken += seg.taken
 		kept += cap(seg.bytes)
 	}
 	switch {
@@ -120,11 +125,14 @@ func (k *Link) verify(b *Book, clients iter.Seq[*Client]) error {
 		return fmt.Errorf("%d events are in flight, %d in segments, %d are counted", events, segEvents, n)
 	case messages > bytes || segBytes != bytes:
 		return fmt.Errorf("%d bytes are in flight, %d in segments, %d are counted", messages, segBytes, bytes)
+	case segTaken != takenBytes || k.small[taken]+k.large[taken] != takenBytes:
+		return fmt.Errorf("%d bytes in flight are of clients that block, %d in segments, %d are counted", takenBytes,
+			segTaken, k.small[taken]+k.large[taken])
 	case kept != k.log.kept:
 		return fmt.Errorf("%d bytes are kept, %d are counted", kept, k.log.kept)
 	case k.leaving < 0 || k.leaving > b.MaxLeaving && !k.behind && !k.draining:
 		return fmt.Errorf("%d clients of a worker are gone, and it gets more", k.leaving)
-	case min(k.small[fully], k.small[late], k.small[hung], k.large[fully], k.large[late], k.large[hung]) < 0:
+	case slices.Min(k.small[:]) < 0 || slices.Min(k.large[:]) < 0:
 		return fmt.Errorf("bytes in flight: %v, %v", k.small, k.large)
 	}
 	return nil
@@ -161,6 +169,17 @@ func (c *Client) runs() int {
 	if c.queue != nil {
 		for _, r := range c.queue.runs[c.queue.firstRun:] {
 			n += int(r.count)
+		}
+	}
+	return n
+}
+
+// runBytes is the size of the client's events in flight.
+func (c *Client) runBytes() int {
+	n := int(c.flight.count) * int(c.flight.size)
+	if c.queue != nil {
+		for _, r := range c.queue.runs[c.queue.firstRun:] {
+			n += int(r.count) * int(r.size)
 		}
 	}
 	return n

@@ -88,6 +88,7 @@ const (
 	inAdoptions                         // it is in adoptions.next, and maybe in another state by now
 	adoptDue                            // it is parked and waits to be adopted
 	unheard                             // the ATTACH to its last worker was not acknowledged
+	blocks                              // a handler of it blocks: what is in flight does not count against the window
 )
 
 const causeShift = 2

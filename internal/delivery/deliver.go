@@ -217,6 +217,7 @@ func (b *Book) finishMove(c *Client) {
 	if c.flags&gone != 0 {
 		k.leaving--
 	}
+	c.flags &^= blocks
 	c.state, c.place = Parked, b.host.Now()
 	b.host.ResumeClient(c) // another worker may have credit
 	if c.queue.held() > 0 || c.flags&gone != 0 || c.cause() == Moved {
@@ -256,7 +257,7 @@ func (b *Book) Orphan(c *Client, how End) {
 		c.setCause(Died)
 	}
 	c.state, c.out, c.flight = Parked, 0, run{}
-	c.flags &^= attachOut
+	c.flags &^= attachOut | blocks
 	c.place = b.host.Now()
 	if c.queue != nil {
 		c.queue.runs, c.queue.firstRun, c.queue.runBytes = c.queue.runs[:0], 0, 0

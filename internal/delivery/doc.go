@@ -9,10 +9,11 @@
 //   - in flight: events that were sent to a worker and are not acknowledged, as runs of equal
 //     events in the buffers that were written to the link (flight.go);
 //   - moving: a client goes to another worker when its worker has acknowledged everything;
+//   - parked: a client without a worker and without messages is adopted at a pace (adopt.go);
 //   - tried: the oldest event of a client that may end its worker is sent alone (trial.go).
 //
 // A Link is the state of a link: its window, the buffers with events in flight, and the lanes of
-// clients that wait for credit (lanes.go, credit.go).
+// clients that wait for credit (window.go, lanes.go, credit.go).
 //
 // The order of a client's events never changes: what is in flight goes before what is queued, also
 // when a link has ended, and a client has one worker at a time. ARCHITECTURE.md has the table of

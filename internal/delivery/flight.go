@@ -25,20 +25,12 @@ type segment struct {
 	serial       uint32 // the engine's number of the buffer
 	events       int    // in flight
 	small, large int    // bytes of those
+	taken        int    // bytes of those of clients that block, which are not in small and large
 	flushed      bool
 	age          uint8  // heartbeats since it was flushed
 	counts       counts // how its events count against the window
 	nth          uint32 // segments are numbered in the order in which they were begun
 }
-
-// counts is how events in flight count against the window.
-type counts uint8
-
-const (
-	fully counts = iota
-	late         // in flight for two heartbeats: only as far as they exceed lateWindows windows
-	hung         // late, and an event of a later segment was acknowledged: not at all
-)
 
 // segments are the segments of a link that have events in flight, and the current one.
 type segments struct {
@@ -95,7 +87,7 @@ func (b *Book) add(c *Client, serial uint32, n int, message bool) {
 	seg := &k.log.all[i]
 	seg.events++
 	k.events++
-	k.count(seg, n, message && k.isLarge(n))
+	k.count(seg, c.counts(seg), n, message && k.isLarge(n))
 	if message {
 		c.out++
 	}
@@ -138,7 +130,7 @@ func (b *Book) remove(c *Client, n uint32, message bool) {
 		r := &c.flight
 		some := min(n, uint32(r.count))
 		seg := &k.log.all[r.segment]
-		k.count(seg, -int(some*r.size), message && k.isLarge(int(r.size)))
+		k.count(seg, c.counts(seg), -int(some*r.size), message && k.isLarge(int(r.size)))
 		if int32(seg.nth-k.log.acked) > 0 {
 			k.log.acked = seg.nth
 		}
@@ -224,7 +216,7 @@ func (b *Book) gather(k *Link) {
 	g.order, g.kept = make([]uint16, 0, len(old)), 0
 	for _, i := range old {
 		from := &g.all[i]
-		size := from.small + from.large
+		size := from.small + from.large + from.taken
 		to := g.last(size, from.counts)
 		if to == nil && 2*size >= cap(from.bytes) {
 			g.order = append(g.order, i)
@@ -245,6 +237,7 @@ func (b *Book) gather(k *Link) {
 			c.repoint(i, n)
 		}
 		to.events, to.small, to.large = to.events+from.events, to.small+from.small, to.large+from.large
+		to.taken += from.taken
 		to.age, to.nth = from.age, from.nth
 		b.free(g, i)
 	}
@@ -307,35 +300,6 @@ func (c *Client) hasOut(f *link.Frame) bool {
 		return f.ID-c.handled-1 < c.out
 	}
 	return c.state == Detached
-}
-
-// Age is called at each heartbeat. It makes events late that were in flight for two heartbeats.
-// Their worker is slow, or their handlers hang. If an event that was sent later is acknowledged,
-// they hang, and must not use up the credit of other clients.
-func (k *Link) Age() {
-	for _, i := range k.log.order {
-		seg := &k.log.all[i]
-		switch {
-		case seg.age < lateAge:
-			seg.age++
-			continue
-		case seg.counts == fully:
-			k.recount(seg, late)
-		}
-		if seg.counts == late && int32(k.log.acked-seg.nth) > 0 {
-			k.recount(seg, hung)
-		}
-	}
-}
-
-// recount changes how the events of a segment count.
-func (k *Link) recount(seg *segment, as counts) {
-	n, l := seg.small, seg.large
-	k.count(seg, -n, false)
-	k.count(seg, -l, true)
-	seg.counts = as
-	k.count(seg, n, false)
-	k.count(seg, l, true)
 }
 
 // requeue puts the messages in flight of a link that has ended back into the queues of their

@@ -3,10 +3,20 @@ package delivery
 import "testing"
 
 // The handlers of 1,000 clients hang, and each client has used all of its share of the window. The
-// other clients of the link go on: their messages never wait for longer than until the next
-// heartbeats, and not at all when the handlers that hang are known.
+// other clients of the link go on. Their messages do not wait if the worker says which handlers
+// block. If it does not, they never wait for longer than until the next heartbeats, and not at all
+// when the handlers that hang are known.
 func TestHandlersThatHangUseNoCredit(t *testing.T) {
 	t.Parallel()
+	for name, says := range map[string]bool{"the worker says so": true, "heartbeats": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHang(t, says)
+		})
+	}
+}
+
+func testHang(t *testing.T, says bool) {
 	w := newWorld(t, 1, table{})
 	h := &quietHost{world: w}
 	w.book.Init(h, Limits{MaxQueue: 1 << 30, MaxUnrouted: 1 << 30, MaxDeliveries: 5, MaxDeparted: 10, MaxLeaving: 10})
@@ -42,8 +52,11 @@ func TestHandlersThatHangUseNoCredit(t *testing.T) {
 			say(hangs, minShare/4-24)
 		}
 		say(well, 100)
+		if says {
+			h.k.Block(hangs)
+		}
 		for beats := 0; well.out == 0; beats++ {
-			if beats > 2*lateAge {
+			if says || beats > 2*lateAge {
 				events, bytes := h.k.InFlight()
 				t.Fatalf("a message waits although only handlers that hang have %d events and %d bytes", events, bytes)
 			}
@@ -53,7 +66,9 @@ func TestHandlersThatHangUseNoCredit(t *testing.T) {
 		turn(well)
 	}
 	for range 200 { // heartbeats: all messages of clients whose handlers hang are sent
-		h.k.Age()
+		if !says {
+			h.k.Age()
+		}
 		say(well, 100)
 		turn(well)
 	}

@@ -16,8 +16,8 @@ type Link struct {
 	window int // bytes
 	Share  int // the part of the window, in bytes, that one client may use
 
-	small, large [hung + 1]int // bytes in flight, by how they count
-	events       int           // in flight
+	small, large [ways]int // bytes in flight, by how they count
+	events       int       // in flight
 
 	log       segments
 	lanes     lanes
@@ -74,7 +74,7 @@ func (k *Link) isLarge(n int) bool { return n > k.window/2 }
 // hasCredit reports whether a MESSAGE of n bytes may be sent now. It must fit in the window, or be
 // large while no other large one is in flight. Late events count only as far as they exceed
 // lateWindows windows, and for large messages only the large late ones count. Those of handlers
-// that hang do not count.
+// that hang, or that block as the worker says, do not count.
 func (k *Link) hasCredit(n int) bool {
 	if k.isLarge(n) {
 		return k.large[fully] == 0 && (k.large[late] == 0 || k.large[late]+n <= lateWindows*k.window)
@@ -97,17 +97,6 @@ func (k *Link) fitsUpTo(most int) bool {
 // allows reports whether the client's share of the window has space for a message of n bytes.
 func (k *Link) allows(c *Client, n int) bool {
 	return c.out == 0 || int(c.bytes())+link.HeaderSize+n <= k.Share
-}
-
-// count adds n bytes of events to what is in flight, or removes them if n is negative.
-func (k *Link) count(seg *segment, n int, large bool) {
-	if large {
-		seg.large += n
-		k.large[seg.counts] += n
-	} else {
-		seg.small += n
-		k.small[seg.counts] += n
-	}
 }
 
 // checkAck returns an error if the worker must not acknowledge the messages up to number n, and

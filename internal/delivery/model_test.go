@@ -95,8 +95,10 @@ func (w *world) step() {
 		w.says(w.someClient())
 	case n < 62:
 		w.acknowledges(w.someLink())
-	case n < 70:
+	case n < 68:
 		w.flushes(w.someLink())
+	case n < 70:
+		w.blocks(w.someClient())
 	case n < 74:
 		w.closes(w.someClient())
 	case n < 77:
@@ -229,6 +231,21 @@ func (w *world) acknowledge(k *worker, h *holding, messages int, left bool) {
 		delete(k.has, c.token)
 	}
 	w.does(evAcknowledge, is(c), func() { w.book.Acknowledge(&k.Link, d, n, left) })
+}
+
+// blocks lets a handler of a client block.
+func (w *world) blocks(c *client) {
+	if c == nil {
+		return
+	}
+	k := w.someLink()
+	if c.with != nil && w.rng.IntN(8) > 0 {
+		k = c.with // else it comes late, from a worker that does not have the client
+	}
+	if k != nil {
+		w.does(evBlock, is(c), func() { k.Block(&c.Client) })
+		w.credits(k)
+	}
 }
 
 func (w *world) credits(k *worker) {

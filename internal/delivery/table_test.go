@@ -24,13 +24,14 @@ const (
 	evTick
 	evTrial
 	evAdopt
+	evBlock
 	evOthers
 	events
 )
 
 var eventNames = [events]string{
 	"open", "message", "acknowledge", "credit", "close", "reject", "drop", "move", "lost", "worker", "tick", "trial",
-	"adopt", "others",
+	"adopt", "block", "others",
 }
 
 // table has the transitions that have happened: by state and event, the states that followed.

@@ -13,7 +13,8 @@
 //	                                                          ▼
 //	                             runs what waits for the client, and ends
 //
-// A call has blocked when Watch finds it still running a tick later, or when it says so (Block).
+// A call has blocked when Watch finds it still running a tick later, or when it says so (Block). A
+// client whose own goroutine needs longer than a tick for an event is told so (Actor.Blocked).
 //
 // When one call blocks, others often do as well, for example on a slow database. Therefore the
 // events of a source go to goroutines of their own for a while after a call that blocked, one

@@ -22,12 +22,14 @@ type Executor[E any] struct {
 	streams map[*stream[E]]struct{} // guarded by mu: sources with a leader; bound: none, one for each link
 	own     map[ID]*runner[E]       // guarded by mu: goroutines that lead no source; bound: handlers that block
 	waiting []*runner[E]            // guarded by mu: those that wait for a place; bound: none, one for each client
+	young   []young[E]              // guarded by mu: clients that may be about to block; bound: none, those of two ticks
 	full    atomic.Bool             // own has no place for more
 
 	labels, handoffs, offloaded, slow atomic.Uint64
 
 	// Owned by Watch.
 	watched []*stream[E] // scratch: the sources at a tick; bound: none, one for each link
+	blocked []Actor[E]   // scratch: clients that block since this tick; bound: none, those of two ticks
 	reports reports
 }
 
@@ -91,6 +93,10 @@ type Actor[E any] interface {
 	Commit(e *E)
 	// Keep copies what e only has a view of, because it will be queued.
 	Keep(e *E)
+	// Blocked says that the client's goroutine has not finished an event for one or two ticks: it
+	// holds up the client's later events, and nothing else. It comes once for each such event, and
+	// maybe when the event has just ended. Watch calls it. It must not wait.
+	Blocked()
 }
 
 // Client is the state of an Actor.
@@ -252,6 +258,7 @@ func (x *Executor[E]) succeed(a Actor[E]) {
 	defer x.mu.Unlock()
 	if r := x.own[c.ID]; r != nil {
 		r.next, c.own = a, r
+		x.watch(r, a)
 	}
 }
 

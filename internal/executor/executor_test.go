@@ -41,7 +41,8 @@ func (q *queue) Ended(error) {}
 // doer runs functions.
 type doer struct {
 	Client[job]
-	again bool // the next call is to be repeated
+	again   bool // the next call is to be repeated
+	blocked atomic.Int64
 }
 
 func newDoer(n int) *doer {
@@ -56,6 +57,7 @@ func (d *doer) Run(j *job)        { j.do() }
 func (d *doer) Leave()            {}
 func (d *doer) Commit(*job)       {}
 func (d *doer) Keep(*job)         {}
+func (d *doer) Blocked()          { d.blocked.Add(1) }
 func (d *doer) End(*job) bool     { again := d.again; d.again = false; return again }
 func (d *doer) busyNow() (b bool) { d.Mu.Lock(); defer d.Mu.Unlock(); return d.busy() }
 
@@ -104,7 +106,8 @@ func TestHangingCallsHoldUpNoOther(t *testing.T) {
 	open := sync.OnceFunc(func() { close(gate) })
 	t.Cleanup(open)
 	for i := range hanging {
-		q.events <- job{newDoer(i), func() { <-gate }}
+		q.of = append(q.of, newDoer(i))
+		q.events <- job{q.of[i], func() { <-gate }}
 	}
 	other := newDoer(hanging)
 	for range rounds {
@@ -117,6 +120,12 @@ func TestHangingCallsHoldUpNoOther(t *testing.T) {
 		return s.Slow == hanging && s.Blocked == hanging
 	})
 	await(t, "not all are reported", func() bool { return reported.Load()+more.Load() == hanging })
+	for i, d := range q.of {
+		await(t, "a client is not told that it blocks", func() bool { return d.blocked.Load() > 0 })
+		if n := d.blocked.Load(); n != 1 {
+			t.Errorf("client %d is told %d times that it blocks", i, n)
+		}
+	}
 	if n := reported.Load(); n == 0 || n > hanging/10 {
 		t.Errorf("%d calls are reported with their stacks", n)
 	}

@@ -408,6 +408,8 @@ func (a *actor) Commit(e *event) {
 
 func (a *actor) Keep(e *event) { n := *e.view; e.view = &n }
 
+func (a *actor) Blocked() { a.s.m.note("own", "blocked") }
+
 // act returns what the call of an event does.
 func (m *model) act(e *event) act {
 	if e.submitted {
@@ -486,6 +488,9 @@ func (c *cover) check(t *testing.T) {
 				t.Errorf("%s, %s: %d times", state, what, c.entered[entry{state, what}])
 			}
 		}
+	}
+	if n := c.entered[entry{"own", "blocked"}]; n < 100 {
+		t.Errorf("clients blocked %d times", n)
 	}
 	if c.entered[entry{"any", "full"}] < 100 {
 		t.Errorf("the goroutines of clients had all places %d times", c.entered[entry{"any", "full"}])

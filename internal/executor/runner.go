@@ -17,8 +17,9 @@ type runner[E any] struct {
 	calling bool // a call of event has begun and has not ended
 	over    bool // the goroutine ends as it should
 
-	since  atomic.Int64 // of a goroutine of a client: when its call began; 0: none runs
-	slowAt int64        // owned by Watch: since of the last call that was slow
+	since  atomic.Int64  // of a goroutine of a client: when its call began; 0: none runs
+	slowAt int64         // owned by Watch: since of the last call that was slow
+	events atomic.Uint64 // of a goroutine of a client: those that it has taken
 
 	next Actor[E] // guarded by Executor.mu: a client of the same ID that waits for this goroutine
 	done bool     // guarded by Executor.mu: it has no client any more
@@ -107,6 +108,11 @@ func (r *runner[E]) take() (found, live bool) {
 	c.queue[0] = none
 	c.queue = c.queue[1:]
 	c.Mu.Unlock()
+	r.events.Add(1)
+	r.x.mu.Lock()
+	r.x.watch(r, r.actor)
+	r.x.mu.Unlock()
+	r.x.ensureTicking()
 	return true, r.actor.Ready(&r.event)
 }
 

@@ -138,6 +138,7 @@ func (s *stream[E]) takeOver() {
 	r := s.leader
 	s.x.mu.Lock()
 	becameFull := s.x.enter(r)
+	s.x.watch(r, r.actor)
 	s.x.mu.Unlock()
 	s.x.handoffs.Add(1)
 	s.offloadUntil = s.x.now.Load() + offloadTicks

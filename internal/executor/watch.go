@@ -55,7 +55,13 @@ func (x *Executor[E]) Tick() (active bool) {
 		x.watched = append(x.watched, s)
 	}
 	active = len(x.own) > 0
+	x.findBlocked()
 	x.mu.Unlock()
+	for _, a := range x.blocked {
+		a.Blocked()
+	}
+	clear(x.blocked)
+	x.blocked = x.blocked[:0]
 	for _, s := range x.watched {
 		active = s.check() || active
 	}
@@ -86,4 +92,35 @@ func (s *stream[E]) check() (active bool) {
 		s.takeOver()
 	}
 	return active
+}
+
+// young is an event that the goroutine of a client has begun to deal with.
+type young[E any] struct {
+	r     *runner[E]
+	actor Actor[E]
+	event uint64 // runner.events
+	tick  uint64
+}
+
+// watch makes Watch look whether the goroutine still deals with the same event, and so holds up a
+// client, after the next tick. Called with mu.
+func (x *Executor[E]) watch(r *runner[E], a Actor[E]) {
+	if !r.done {
+		x.young = append(x.young, young[E]{r, a, r.events.Load(), x.now.Load()})
+	}
+}
+
+// findBlocked finds the clients whose goroutines still deal with the event of the tick before the
+// last one. Called with mu.
+func (x *Executor[E]) findBlocked() {
+	now, n := x.now.Load(), 0
+	for ; n < len(x.young) && x.young[n].tick+2 <= now; n++ {
+		y := &x.young[n]
+		if !y.r.done && y.r.events.Load() == y.event && (y.r.actor == y.actor || y.r.next == y.actor) {
+			x.blocked = append(x.blocked, y.actor)
+		}
+	}
+	left := copy(x.young, x.young[n:])
+	clear(x.young[left:])
+	x.young = x.young[:left]
 }

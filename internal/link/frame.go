@@ -22,6 +22,7 @@ const (
 // These are the frame types from a worker to a gateway.
 const (
 	Unit     Type = 16
+	Blocked  Type = 17
 	Relay    Type = 18 // also between gateways
 	Peers    Type = 19
 	Send     Type = 20

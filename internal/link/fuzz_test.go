@@ -125,7 +125,8 @@ func FuzzHello(f *testing.F) {
 		}
 		if g, err := parseGatewayHello(in); err == nil && len(g.Name) <= MaxName {
 			known := bytes.Clone(in)
-			known[22] &= featureInvoke | featureReport | featureNarrow | featureShared // the worker ignores other features
+			// The worker ignores other features.
+			known[22] &= featureInvoke | featureReport | featureNarrow | featureShared | featureBlocked
 			mustEqual(t, "gateway's hello", encodeGatewayHello(&g), known)
 		}
 	})

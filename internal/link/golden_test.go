@@ -71,6 +71,7 @@ func goldens() []golden {
 		{"answer that is a unit", Frame{
 			Type: Send, Flags: FlagText | FlagHandled, Code: 3, ID: 3, Slot: slot, Token: token, Payload: []byte("hi"),
 		}},
+		{"handler", Frame{Type: Blocked, Slot: slot, Token: token}},
 		{"dropped when there is no room", Frame{
 			Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token,
 			Payload: []byte("hi"),
@@ -170,7 +171,7 @@ func TestGoldenHello(t *testing.T) {
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
 		Build: "v1"}
 	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
-		Invokes: true, Reports: true, Name: "gateway", Advertise: "gw:2300"}
+		Invokes: true, Reports: true, Blocks: true, Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {

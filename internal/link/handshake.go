@@ -62,6 +62,7 @@ type GatewayHello struct {
 	Reports   bool          // the gateway takes Report
 	Narrows   bool          // the gateway takes part in narrow sends
 	Shares    bool          // Invoke acts on what the gateway shares with others that have this set
+	Blocks    bool          // the gateway takes Blocked
 	Name      string        // at most 200 bytes are sent, also of Advertise
 	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
 	// address at which the worker reaches it.
@@ -78,10 +79,11 @@ const (
 	gatewayLabel = "sluice gateway 1"
 
 	// In message 4.
-	featureInvoke = 0x01
-	featureReport = 0x02
-	featureNarrow = 0x04
-	featureShared = 0x08
+	featureInvoke  = 0x01
+	featureReport  = 0x02
+	featureNarrow  = 0x04
+	featureShared  = 0x08
+	featureBlocked = 0x10
 )
 
 // These are the limits of the fields of a hello. Longer values are cut.
@@ -372,6 +374,9 @@ func encodeGatewayHello(g *GatewayHello) []byte {
 	if g.Shares {
 		features |= featureShared
 	}
+	if g.Blocks {
+		features |= featureBlocked
+	}
 	dst = append(dst, features)
 	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
@@ -384,6 +389,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	features := c.U8()
 	g.Invokes, g.Reports = features&featureInvoke != 0, features&featureReport != 0
 	g.Narrows, g.Shares = features&featureNarrow != 0, features&featureShared != 0
+	g.Blocks = features&featureBlocked != 0
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello

@@ -5,7 +5,7 @@ import "strconv"
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
 	Authenticate: "AUTHENTICATE", Authenticates: "AUTHENTICATES", Identity: "IDENTITY", Report: "REPORT",
-	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
+	Unit: "UNIT", Blocked: "BLOCKED", Relay: "RELAY", Peers: "PEERS",
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT", Invoke: "INVOKE",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
