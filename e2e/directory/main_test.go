@@ -80,7 +80,8 @@ func (c *cluster) load(window time.Duration) <-chan *bench.Report {
 // loadUntil is load until end is called.
 func (c *cluster) loadUntil() (load <-chan *bench.Report, end func()) {
 	enough := make(chan struct{})
-	_, load = fleet.LoadUntil(c.t, c.options(bench.Options{Mode: bench.Echo, Conns: 60, Rate: 300, Window: tooLong}), enough)
+	o := c.options(bench.Options{Mode: bench.Echo, Conns: 60, Rate: 300, Window: tooLong})
+	_, load = fleet.LoadUntil(c.t, o, enough)
 	return load, func() { close(enough) }
 }
 
