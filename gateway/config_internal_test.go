@@ -56,6 +56,7 @@ func TestConfigFields(t *testing.T) {
 		"Rebalance":    {},
 		"AdoptRate":    {Default: 10_000, Off: true},
 		"OnInvoke":     {},
+		"SharedInvoke": {},
 		"Directory":    {},
 		"OnStats":      {},
 		"Logger":       {},

@@ -34,6 +34,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(),
 		strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1),
 		buffers: new(bytebufferpool.Pool)}
+	g.SetAccessLog(nil, 0)
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	g.stopPeers() // no peer is dialled
 	for i, el := range sim.Engine().Loops() {

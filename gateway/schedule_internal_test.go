@@ -123,6 +123,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(),
 		clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
 	close(g.ready)
+	g.SetAccessLog(nil, 0)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
 	g.stopPeers() // no peer is dialled
 	if cfg.Directory != nil {
