@@ -194,7 +194,19 @@ func TestPageMenu(t *testing.T) {
 		return chromedp.Steps(click(fmt.Sprintf(`[data-theme-is=%q]`, name)),
 			until(`document.querySelector('[data-theme-is=%q]').ariaChecked === "true"`, name))
 	}
-	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("as Ada"), click("#me-button"), theme("dark"))
+	run(t, ada, browsertest.Navigate(s.page()), logIn("Ada"), say("as Ada"))
+	// A menu is in its place, and has the focus, before anything is painted. The button closes it too.
+	if placed := ask[string](t, ada, `(() => {
+  const opener = document.querySelector("#more"), menu = document.querySelector("#more-menu");
+  opener.click();
+  const placed = [menu.matches(":popover-open"), menu.offsetTop >= opener.getBoundingClientRect().bottom,
+    menu.contains(document.activeElement)];
+  opener.click();
+  return [...placed, menu.matches(":popover-open")].join();
+})()`); placed != "true,true,true,false" {
+		t.Errorf("a menu that is opened and closed: %s", placed)
+	}
+	run(t, ada, click("#me-button"), theme("dark"))
 	shot(t, ada, "menu")
 	run(t, ada, theme("light"), theme("system"), until(`!document.documentElement.dataset.theme`), click("#open-help"),
 		shows("#help-list", "Shift"))

@@ -18,10 +18,12 @@ export function button(opener, menu, opening = () => {}) {
   opener.popoverTargetElement = menu;
   opener.setAttribute("aria-haspopup", "menu");
   menu.addEventListener("beforetoggle", (e) => { if (e.newState === "open") opening(); });
-  menu.addEventListener("toggle", (e) => {
-    if (e.newState !== "open") return;
-    place(menu, opener);
-    items(menu)[0]?.focus();
+  // The browser would open it too, but its toggle event comes when the menu may have been painted at
+  // another place.
+  opener.addEventListener("click", (e) => {
+    e.preventDefault();
+    if (menu.matches(":popover-open")) close(menu);
+    else open(menu, opener);
   });
 }
 
