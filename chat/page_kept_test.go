@@ -50,8 +50,13 @@ func TestPageReplies(t *testing.T) {
 	run(t, ada, click("#talk .reaction"), shows("#talk .reaction", "\U0001f389 2"),
 		until(`document.querySelector("#talk .reaction").ariaPressed === "true" &&
   document.querySelector("#talk .reaction").title.includes("Bob and Ada")`))
+	// A message that changes keeps the focus and its toolbar.
+	run(t, ada, chromedp.Evaluate[chromedp.Void](
+		`[...document.querySelectorAll("#talk .message")].find((li) => li.textContent.includes("gladly")).focus()`))
 	run(t, bob, shows("#talk .reaction", "\U0001f389 2"), click("#talk .reaction"),
 		shows("#talk .reaction", "\U0001f389 1"))
+	run(t, ada, shows("#talk .reaction", "\U0001f389 1"), until(`document.activeElement.textContent.includes("gladly") &&
+  document.activeElement.contains(document.querySelector("#actions:not([hidden])"))`))
 	shot(t, ada, "replied")
 	// A deleted message leaves a trace.
 	run(t, ada, act("gladly", "delete"), shows("#delete-text", "gladly"), click("#delete-yes"),

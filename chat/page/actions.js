@@ -24,6 +24,13 @@ function attach(li) {
   bar.hidden = false;
 }
 
+// replaced moves the toolbar and the focus from a row to the one that is drawn instead of it.
+export function replaced(old, li) {
+  const focus = document.activeElement, had = old.contains(focus);
+  if (bar.parentNode === old && !bar.hidden) attach(li);
+  if (had) (li.contains(focus) ? focus : li).focus({ preventScroll: true });
+}
+
 const of = (e) => e.target.closest?.(".message[data-id]");
 // When the list moves under a pointer that rests, the toolbar stays where it is.
 talk.addEventListener("pointermove", (e) => {

@@ -1,6 +1,7 @@
 // The messages of the conversation that is shown, and below them those that are not confirmed. Only
 // what has changed is drawn.
 
+import { replaced } from "./actions.js";
 import { told } from "./conversation.js";
 import { $, avatar, element, fill, set } from "./dom.js";
 import { date, row } from "./row.js";
@@ -141,9 +142,10 @@ function update(c) {
 }
 
 function redraw(i, m, before, isNew) {
-  const items = parts(m, before, isNew);
-  drawn[i].items[0].before(...items);
-  remove(drawn[i].items);
+  const items = parts(m, before, isNew), old = drawn[i].items;
+  old[0].before(...items);
+  replaced(old.at(-1), items.at(-1));
+  remove(old);
   drawn[i] = { m, items };
 }
 
