@@ -18,7 +18,7 @@ func TestClocksDiffer(t *testing.T) {
 	}
 	t.Parallel()
 	c := newCluster(t, 0, 0)
-	c.bin = proctest.BuildWithJumpingClock(t, "../..")
+	c.bin = proctest.BuildWithJumpingClock(t, "github.com/seed-7410fe32/sluice")
 	for range 3 {
 		c.gateway()
 	}

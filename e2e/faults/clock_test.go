@@ -18,7 +18,7 @@ func TestClockJumps(t *testing.T) {
 		t.Skip("short")
 	}
 	t.Parallel()
-	bin := proctest.BuildWithJumpingClock(t, "testdata/clock")
+	bin := proctest.BuildWithJumpingClock(t, "./testdata/clock")
 	g := proctest.Start(t, nil, bin)
 	worker := func() *proctest.Process { return proctest.Start(t, nil, bin, g.Addrs["inner"]) }
 	older, newer := worker(), worker()

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// BuildWithJumpingClock is like BuildTest, with a wall clock that jumps every 1.5 s: to an hour
-// ahead, to an hour behind, and back. The monotonic clock is not changed. The program is built with
-// a modified time package, because the system's clock cannot be set for one process. Everything
-// that it imports is built again for that.
-func BuildWithJumpingClock(tb testing.TB, dir string) string {
+// BuildWithJumpingClock builds a program, a package of which it is the path, with a wall clock that
+// jumps every 1.5 s: to an hour ahead, to an hour behind, and back. The monotonic clock is not
+// changed. The program is built with a modified time package, because the system's clock cannot be
+// set for one process. Everything that it imports is built again for that.
+func BuildWithJumpingClock(tb testing.TB, program string) string {
 	tb.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -41,5 +41,5 @@ func BuildWithJumpingClock(tb testing.TB, dir string) string {
 			tb.Fatal(err)
 		}
 	}
-	return buildHere(tb, "./"+dir, "-overlay", overlay)
+	return buildHere(tb, program, "-overlay", overlay)
 }

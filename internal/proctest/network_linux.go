@@ -123,19 +123,35 @@ func (n *Network) Dial(addr string) (net.Conn, error) {
 	}
 	done := make(chan result)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		space, err := os.Open("/run/netns/" + n.name)
-		if err == nil {
-			err = unix.Setns(int(space.Fd()), unix.CLONE_NEWNET)
-			_ = space.Close()
-		}
-		var conn net.Conn
-		if err == nil {
-			d := net.Dialer{Timeout: 10 * time.Second}
-			conn, err = d.Dial("tcp", addr)
-		}
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		conn, err := n.dial(addr)
 		done <- result{conn, err}
 	}()
 	r := <-done
 	return r.conn, r.err
+}
+
+// dial is for a goroutine of its own, whose thread is on the other host meanwhile. The thread must
+// not end then: the kernel would kill the servers and browsers that tests have started from it.
+func (n *Network) dial(addr string) (net.Conn, error) {
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer here.Close()
+	there, err := os.Open("/run/netns/" + n.name)
+	if err != nil {
+		return nil, err
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Timeout: 10 * time.Second}
+	conn, err := d.Dial("tcp", addr)
+	if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back != nil {
+		panic(back) // this thread would go on there
+	}
+	return conn, err
 }
