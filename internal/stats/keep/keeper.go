@@ -53,7 +53,7 @@ type Keeper struct {
 	max   int64
 	path  string           // of the file; empty: in memory
 	now   func() time.Time // the clock
-	every time.Duration    // between two writes to the disk
+	every time.Duration    // between two writes to the disk; 0 in memory
 
 	waiting chan *waiting // Take waits while it is full; bound: reports that wait to be kept
 	ended   chan struct{} // closed when the last report is on the disk
@@ -147,8 +147,11 @@ func (c *Config) setDefaults(maxBytes int) error {
 
 func newKeeper(cfg Config, path string) *Keeper {
 	k := &Keeper{
-		log: cfg.Logger, max: int64(cfg.MaxBytes), path: path, now: time.Now, every: together,
+		log: cfg.Logger, max: int64(cfg.MaxBytes), path: path, now: time.Now,
 		waiting: make(chan *waiting, maxWaiting), ended: make(chan struct{}), told: newTeller(),
+	}
+	if path != "" {
+		k.every = together
 	}
 	k.state = newState(k.max)
 	return k
