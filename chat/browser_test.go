@@ -25,7 +25,8 @@ func run(t *testing.T, ctx context.Context, steps ...step) {
 	if err := chromedp.Do(within, steps...); err != nil {
 		const state = `[location.href, document.readyState, document.querySelector("#title")?.textContent,
 			document.querySelector(":popover-open")?.id, document.activeElement?.id,
-			document.querySelector("#toast")?.textContent].join(" | ")`
+			document.querySelector("#toast")?.textContent, ...performance.getEntriesByType("resource")
+				.filter((e) => e.responseStatus !== 200).map((e) => e.name + " " + e.responseStatus)].join(" | ")`
 		seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](state))
 		t.Fatalf("%v; the page: %s", err, seen)
 	}

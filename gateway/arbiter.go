@@ -45,7 +45,7 @@ type arbiter struct {
 	atAddress   atAddress // guarded by mu
 
 	since   map[uint32]time.Time // when a gateway was first missing; owned by keep; bound: gateways that a loop knows
-	entered map[uint32]uint64    // the numbers in the rows; owned by list; bound: none, gateways of the directory
+	entered map[uint32][2]uint64 // epochs and numbers of the rows; owned by list; bound: none, gateways of the directory
 }
 
 // order is what a loop has to do.
@@ -95,11 +95,11 @@ func (a *arbiter) run(ctx context.Context) {
 
 // list learns which gateways there are.
 func (a *arbiter) list(all []membership.Gateway) {
-	ids, entered := []uint32{}, make(map[uint32]uint64)
+	ids, entered := []uint32{}, make(map[uint32][2]uint64)
 	for _, other := range all {
 		if other.ID != a.g.cfg.ID {
 			ids = append(ids, other.ID)
-			entered[other.ID] = other.Entered
+			entered[other.ID] = [2]uint64{other.Epoch, other.Entered}
 		}
 	}
 	a.mu.Lock()

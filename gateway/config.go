@@ -102,10 +102,12 @@ type Config struct {
 	// MaxDeliveries is how many links may end while a message is unacknowledged on them, between
 	// 3 and 255. Then the message is a dead letter: it is given up, and its client is notified. A
 	// link that its own worker has replaced does not count. From the third on, a link that breaks
-	// does not count either if the same worker process then opens another link, ten times
-	// MaxDeliveries in all. A client whose connecting, or adoption by another worker, is a dead
-	// letter is closed. Older unacknowledged events of the client are tried first, so the first
-	// message of a new client may use up to three links more. Defaults to 5.
+	// does not count either if the same worker process then opens another link, before
+	// MaxDeliveries are reached, and ten times MaxDeliveries in all. So with 3 all count, and so do
+	// links that end because nothing was received for two heartbeats. A client whose connecting, or
+	// adoption by another worker, is a dead letter is closed. Older unacknowledged events of the
+	// client are tried first, so the first message of a new client may use up to three links more.
+	// Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
 	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.

@@ -126,8 +126,8 @@ func (k *workerLink) OnClose(c *engine.Conn, err error) {
 }
 
 // remove takes the link out of the loop as soon as the link accepts no more frames. Its clients
-// stay and go to other workers: at once if they have unacknowledged or queued messages, else with
-// their next event.
+// stay and go to other workers: at once if they have unacknowledged or queued messages, the others
+// at the pace of Config.AdoptRate or with their next event.
 func (k *workerLink) remove(how delivery.End) {
 	l := k.loop
 	if k.ended {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/chat/store"
+	"github.com/seed-7410fe32/sluice/internal/kv"
 	"github.com/seed-7410fe32/sluice/internal/kv/kvtest"
 )
 
@@ -56,6 +58,9 @@ func TestSharedAtOnce(t *testing.T) {
 					_, err := k.Post(t.Context(), &store.Post{UID: "x", Room: "lobby", Author: "x", Text: "x"})
 					if err == nil {
 						break
+					} else if !errors.Is(err, kv.ErrConflict) {
+						t.Error(err)
+						return
 					}
 				}
 			}

@@ -191,8 +191,9 @@ func (b *Book) Acknowledge(k *Link, c *Client, n uint32, left bool) {
 		return
 	}
 	messages := n - c.handled
-	// The ATTACH to a second worker is the oldest event only of a client that has no other.
-	oldest := messages > 0 || c.Entry() == Pending || c.IsHandled() && c.flags&gone == 0
+	// The ATTACH to a second worker is the oldest event only of a client of which no other was out.
+	untold := c.flags&gone == 0 && c.out == 0 && (c.queue == nil || c.queue.redelivered == 0)
+	oldest := messages > 0 || c.Entry() == Pending || untold
 	if c.flags&attachOut != 0 {
 		b.attached(c)
 	}

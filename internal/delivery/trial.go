@@ -25,7 +25,7 @@ const maxBroken = 10
 type End uint8
 
 const (
-	Closed   End = iota // by the gateway or the worker, with a reason
+	Closed   End = iota // by the gateway or the worker, with a reason, or for want of heartbeats
 	Broken              // its connection ended: the worker has died, or the network has failed
 	Replaced            // by the worker, with another link
 )

@@ -39,3 +39,42 @@ func TestMessageThatBreaksLinksIsGivenUp(t *testing.T) {
 		t.Errorf("of what has ended there remain %d trials, %d tries", len(w.book.trials.broken), c.tries)
 	}
 }
+
+// The adoption of a silent client ends one link after the other. A message that the client sends
+// then does not inherit that: it is delivered again when its first link ends.
+func TestMessageDoesNotInheritAnAdoption(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, table{})
+	w.calm = true
+	w.book.MaxDeliveries = 5
+	w.connect()
+	c := w.slots[0]
+	join := func() *worker {
+		k := &worker{id: byte(len(w.links) + 1), open: true, has: make(map[uint64]*holding)}
+		k.Init(k, [16]byte{k.id}, 1<<20)
+		w.links = append(w.links, k)
+		w.resumesTrials()
+		w.ready(&k.Link)
+		w.adopts(1)
+		return k
+	}
+	k := join()
+	w.acknowledge(k, k.has[c.token], 0, false)
+	w.lose(k, Closed)
+	for range 4 {
+		w.lose(join(), Closed)
+	}
+	if c.tries != 4 || !c.IsSuspect() {
+		t.Fatalf("%d tries", c.tries)
+	}
+	w.says(c)
+	k = join()
+	w.acknowledge(k, k.has[c.token], 0, false)
+	if c.out != 1 {
+		t.Fatal("the message was not sent")
+	}
+	w.lose(k, Closed)
+	if w.counted.dead != 0 || c.tries != 1 {
+		t.Errorf("%d dead letters, %d tries of a message that was delivered once", w.counted.dead, c.tries)
+	}
+}

@@ -46,9 +46,16 @@ type shared struct {
 	owner  string // begins the heads that this process writes; their numbers grow
 
 	// Owned by the goroutine of the queue.
-	tree   *btree.Map[string, []byte] // the copy, bounded by its user; nil: there is none
-	head   string                     // of the copy
-	number uint64                     // of the latest head of this process
+	version         // the copy, bounded by its user; without a tree: there is none
+	base    string  // the head with which the copy was loaded; nobody else has written since
+	unsure  version // what a change would have made of it that has failed, and may have been made
+	number  uint64  // of the latest head of this process
+}
+
+// version is everything that is kept at one moment.
+type version struct {
+	tree *btree.Map[string, []byte]
+	head string
 }
 
 // Share returns a Store of what a Remote keeps. Nothing is read before the first call, and a
@@ -92,13 +99,15 @@ func (s *shared) make(batch []*update) error {
 	if in.err != nil || len(in.changes) == 0 {
 		return in.err
 	}
-	to := s.next()
-	if err := s.remote.Change(s.head, to, in.changes); err != nil {
-		s.tree = nil // it may have been made
-		return err
+	to := version{in.tree, s.next()}
+	err := s.remote.Change(s.head, to.head, in.changes)
+	switch {
+	case err == nil:
+		s.version, s.unsure = to, version{}
+	case !errors.Is(err, ErrConflict):
+		s.unsure = to
 	}
-	s.tree, s.head = in.tree, to
-	return nil
+	return err
 }
 
 // next returns a head of this process.
@@ -110,47 +119,72 @@ func (s *shared) next() string {
 // refresh makes the copy equal to what the Remote has.
 func (s *shared) refresh() error {
 	if s.tree != nil {
-		head, err := s.remote.Head()
-		switch {
-		case err != nil:
+		if same, err := s.compare(); same || err != nil {
 			return err
-		case head == s.head:
-			return nil
-		case s.lost(head):
-			return s.restore(head)
 		}
 	}
 	return s.load()
 }
 
-// lost reports whether a Remote with this head lacks something that the copy has: its head is an
-// earlier one of this process, so nobody else has written since, or there is none.
-func (s *shared) lost(head string) bool { return head == "" || strings.HasPrefix(head, s.owner) }
+// compare reports whether the copy is what the Remote has. It writes what the Remote has lost.
+func (s *shared) compare() (same bool, err error) {
+	head, err := s.remote.Head()
+	if err != nil {
+		return false, err
+	}
+	if s.unsure.tree != nil && head == s.unsure.head {
+		s.version, s.unsure = s.unsure, version{}
+	}
+	switch {
+	case head == s.head:
+		return true, nil
+	case s.lost(head):
+		return true, s.restore(head)
+	}
+	return false, nil
+}
+
+// lost reports whether a Remote with this head lacks something that the copy has. Then its head is
+// an earlier one of this process, or the one with which the copy was loaded, so nobody else has
+// written since, or there is none.
+func (s *shared) lost(head string) bool {
+	return head == "" || head == s.base || strings.HasPrefix(head, s.owner)
+}
 
 func (s *shared) restore(head string) error {
-	to := s.next()
-	err := s.remote.Replace(head, to, func(put func(key string, value []byte)) {
+	to := version{s.tree, s.next()}
+	err := s.remote.Replace(head, to.head, func(put func(key string, value []byte)) {
 		s.tree.Scan(func(k string, v []byte) bool { put(k, v); return true })
 	})
 	if err != nil {
+		if !errors.Is(err, ErrConflict) {
+			s.unsure = to
+		}
 		return err
 	}
 	s.log.Warn("data that the directory had lost was written again", "keys", s.tree.Len())
-	s.head = to
+	s.version, s.unsure = to, version{}
 	return nil
 }
 
+// load reads everything. If there is nothing, a process that has a copy gets the time to write it.
 func (s *shared) load() error {
 	began := time.Now()
-	s.tree = nil
-	tree := btree.NewMap[string, []byte](0)
-	head, err := s.remote.Load(tree.Clear, func(key, value string) { tree.Set(key, []byte(value)) })
-	if err != nil {
-		return err
+	s.version, s.unsure = version{}, version{}
+	for {
+		tree := btree.NewMap[string, []byte](0)
+		head, err := s.remote.Load(tree.Clear, func(key, value string) { tree.Set(key, []byte(value)) })
+		if err != nil {
+			return err
+		}
+		if head == "" && time.Since(began) < 2*lookEvery {
+			time.Sleep(lookEvery / 10)
+			continue
+		}
+		s.log.Info("data read from the directory", "keys", tree.Len(), "took", time.Since(began).Round(time.Millisecond))
+		s.version, s.base = version{tree, head}, head
+		return nil
 	}
-	s.log.Info("data read from the directory", "keys", tree.Len(), "took", time.Since(began).Round(time.Millisecond))
-	s.tree, s.head = tree, head
-	return nil
 }
 
 // look restores what was lost while nobody uses the Store, and forgets the copy if another process
@@ -159,12 +193,8 @@ func (s *shared) look() {
 	if s.tree == nil {
 		return
 	}
-	switch head, err := s.remote.Head(); {
-	case err != nil || head == s.head:
-	case s.lost(head):
-		_ = s.restore(head) // it is tried again
-	default:
-		s.tree = nil
+	if same, err := s.compare(); !same && err == nil {
+		s.version, s.unsure = version{}, version{}
 		s.log.Info("another process uses the data now")
 	}
 }

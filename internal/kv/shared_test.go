@@ -114,6 +114,77 @@ func TestSharedIsRestored(t *testing.T) {
 	}
 }
 
+// A change during which the Remote fails or loses something loses nothing else. The change itself
+// has failed, and may have been made.
+func TestSharedFailsInAChange(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		during func(lose func(), change func() error) error
+		want   string
+	}{
+		"all is lost before it":     {func(lose func(), change func() error) error { lose(); return change() }, "1 2 4"},
+		"it fails, and all is lost": {func(lose func(), _ func() error) error { lose(); return kvtest.ErrDown }, "1 2 4"},
+		"it is not made":            {func(_ func(), _ func() error) error { return kvtest.ErrDown }, "1 2 4"},
+		"it is made, and the answer is lost": {func(_ func(), change func() error) error {
+			return errors.Join(change(), kvtest.ErrDown)
+		}, "1 2 3 4"},
+		"it is made, and then all is lost": {func(lose func(), change func() error) error {
+			err := errors.Join(change(), kvtest.ErrDown)
+			lose()
+			return err
+		}, "1 2 4"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := kvtest.NewRemote()
+				lose := r.Save()
+				a := share(t, r)
+				put(t, a, "1", "2")
+				r.NextChange(func(change func() error) error { return test.during(lose, change) })
+				if a.Update(t.Context(), func(tx kv.Tx) error { tx.Put([]byte("3"), []byte("3")); return nil }) == nil {
+					t.Error("no error")
+				}
+				put(t, a, "4")
+				if got := all(t, share(t, r)); got != test.want {
+					t.Errorf("there is %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// A process that has taken over restores what it has written, also when the Remote loses all of it.
+func TestSharedTakenOverIsRestored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := kvtest.NewRemote()
+		put(t, share(t, r), "1")
+		lose := r.Save()
+		b := share(t, r)
+		put(t, b, "2", "3")
+		lose()
+		if got := all(t, b); got != "1 2 3" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// A process that finds nothing gives another one the time to restore it.
+func TestSharedWaitsForARestore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := kvtest.NewRemote()
+		lose := r.Save()
+		a := share(t, r)
+		put(t, a, "1")
+		lose()
+		if got := all(t, share(t, r)); got != "1" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // A process that is not used any more restores nothing: it would lose what others have written.
 func TestSharedRestoresNothingOld(t *testing.T) {
 	t.Parallel()
@@ -126,7 +197,7 @@ func TestSharedRestoresNothingOld(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		lose()
-		if got := all(t, a); got != "" {
+		if got := all(t, a); got != "1 2" { // b has restored it
 			t.Errorf("%q", got)
 		}
 		if got := all(t, b); got != "1 2" {

@@ -139,12 +139,12 @@ func (n *Network) dial(addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer here.Close()
+	defer func() { _ = here.Close() }()
 	there, err := os.Open("/run/netns/" + n.name)
 	if err != nil {
 		return nil, err
 	}
-	defer there.Close()
+	defer func() { _ = there.Close() }()
 	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
 		return nil, err
 	}

@@ -16,8 +16,9 @@ var ErrDown = errors.New("kvtest: down")
 // Remote is a kv.Remote in memory. Any goroutine may call its methods.
 type Remote struct {
 	mu    sync.Mutex
-	state      // guarded by mu
-	down  bool // guarded by mu
+	state                                 // guarded by mu
+	down  bool                            // guarded by mu
+	next  func(change func() error) error // guarded by mu
 }
 
 // state is what a Remote keeps.
@@ -34,6 +35,13 @@ func (r *Remote) Down(down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.down = down
+}
+
+// NextChange makes the next call of Change call f instead, with what it would have done.
+func (r *Remote) NextChange(f func(change func() error) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = f
 }
 
 // Save returns a function that makes the Remote what it is now: it loses what came after.
@@ -73,6 +81,17 @@ func (r *Remote) Load(_ func(), put func(key, value string)) (string, error) {
 
 // Change implements kv.Remote.
 func (r *Remote) Change(from, to string, changes map[string][]byte) error {
+	r.mu.Lock()
+	next := r.next
+	r.next = nil
+	r.mu.Unlock()
+	if next != nil {
+		return next(func() error { return r.change(from, to, changes) })
+	}
+	return r.change(from, to, changes)
+}
+
+func (r *Remote) change(from, to string, changes map[string][]byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
