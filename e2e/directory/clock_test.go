@@ -28,12 +28,13 @@ func TestClocksDiffer(t *testing.T) {
 	load := c.chat(8 * time.Second)
 	fourth := c.gateway()
 	t.Log("a gateway was in use after", c.inUse(fourth))
+	c.found(fourth, c.workers...)
 	c.redis.Do("flushall")
 	if code := fourth.Terminate(); code != 0 {
 		t.Errorf("a gateway that leaves: exit code %d", code)
 	}
 	fifth := c.gateway()
-	c.inUse(fifth)
+	c.found(fifth, c.workers...)
 	fifth.Kill()
 	for _, w := range c.workers {
 		w.AwaitLog("gateway given up", 2)

@@ -54,12 +54,13 @@ func TestSlotsMigrate(t *testing.T) {
 	third := c.gateway()
 	moveSlots(t, n, "gateway", 10)
 	t.Log("a gateway was in use after", c.inUse(third))
+	c.found(third, c.workers[1])
 	fourth := c.gateway()
 	if code := third.Terminate(); code != 0 {
 		t.Errorf("a gateway that leaves: exit code %d", code)
 	}
 	moveSlots(t, n, "gateway", 10)
-	c.inUse(fourth)
+	c.found(fourth, c.workers[1])
 	fourth.Kill()
 	c.workers[1].AwaitLog("gateway given up", 2)
 	t.Log("a gateway that joined afterwards was in use after", c.inUse(c.gateway()))

@@ -40,7 +40,7 @@ func TestJoinLeaveAndCrash(t *testing.T) {
 	}
 
 	crashed := c.gateway()
-	c.inUse(crashed)
+	c.found(crashed, c.workers[1])
 	crashed.Kill()
 	began := time.Now()
 	c.workers[1].AwaitLog("gateway given up", 2)

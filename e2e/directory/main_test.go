@@ -143,6 +143,14 @@ func (c *cluster) inUse(g *proctest.Process) time.Duration {
 	return time.Since(began).Round(time.Millisecond)
 }
 
+// found waits until workers have found a gateway.
+func (c *cluster) found(g *proctest.Process, workers ...*proctest.Process) {
+	c.t.Helper()
+	for _, w := range workers {
+		w.AwaitLog(`msg="gateway found" addr=`+g.Addrs["inner"], 1)
+	}
+}
+
 // undisturbed fails the test if a process has lost a link.
 func undisturbed(t *testing.T, all ...*proctest.Process) {
 	t.Helper()
