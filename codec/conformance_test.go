@@ -71,7 +71,7 @@ func TestConformance(t *testing.T) {
 	}
 	compressed := 1000
 	if os.Getenv("SLUICE_CONFORMANCE_FULL") == "" {
-		compressed = suite.Of(t, 2, 10, "messages of each compressed case")
+		compressed = suite.OfModel(t, 2, 10, "messages of each compressed case") // one after the other, too
 	}
 	for _, section := range [][]conformanceCase{
 		framingCases(), pingCases(), reservedBitCases(), opcodeCases(), fragmentCases(), utf8Cases(), closeCases(),
