@@ -44,8 +44,8 @@ func (a *Axe) Check(tb testing.TB, ctx context.Context, name string, colors bool
 	if colors {
 		options = `{runOnly: {type: "rule", values: ["color-contrast", "link-in-text-block"]}}`
 	}
-	run := fmt.Sprintf(`axe.run(%s).then((r) => r.passes.length + r.violations.length === 0 ? ["no rule was checked"] :
-  r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).slice(0, 3).join(" | ")))`,
+	run := fmt.Sprintf(`axe.run(%s).then((r) => r.passes.length + r.violations.length === 0 ?
+  ["no rule was checked"] : r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).slice(0, 3).join(" | ")))`,
 		options)
 	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](run, chromedp.EvalAwaitPromise))
 	if err != nil {

@@ -2,25 +2,36 @@ package delivery
 
 import "testing"
 
-// Each link that carries a message breaks, and the worker comes back each time. The message is
-// tried on many links, but not for ever.
-func TestMessageThatBreaksLinksIsGivenUp(t *testing.T) {
-	t.Parallel()
+// suspicious returns a world with one client, in which nothing happens by itself.
+func suspicious(t *testing.T) (*world, *client) {
 	w := newWorld(t, 1, table{})
 	w.calm = true
 	w.book.MaxDeliveries = 5
 	w.connect()
-	c := w.slots[0]
+	return w, w.slots[0]
+}
+
+// opens opens a link of a worker process, for a client whose next trial is due.
+func (w *world) opens(id byte) *worker {
+	k := &worker{id: id, open: true, has: make(map[uint64]*holding)}
+	k.Init(k, [16]byte{id}, 1<<20)
+	w.links = append(w.links, k)
+	w.resumesTrials()
+	w.ready(&k.Link)
+	return k
+}
+
+// Each link that carries a message breaks, and the worker comes back each time. The message is
+// tried on many links, but not for ever.
+func TestMessageThatBreaksLinksIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w, c := suspicious(t)
 	links := 0
 	for ; w.counted.dead == 0; links++ {
 		if links > 1000 {
 			t.Fatalf("after %d links it is still tried", links)
 		}
-		k := &worker{id: 7, open: true, has: make(map[uint64]*holding)}
-		k.Init(k, [16]byte{k.id}, 1<<20)
-		w.links = append(w.links, k)
-		w.resumesTrials()
-		w.ready(&k.Link)
+		k := w.opens(7)
 		if links == 0 || links >= SuspectAfter { // then the ATTACH is tried alone
 			w.acknowledge(k, k.has[c.token], 0, false)
 		}
@@ -44,17 +55,9 @@ func TestMessageThatBreaksLinksIsGivenUp(t *testing.T) {
 // then does not inherit that: it is delivered again when its first link ends.
 func TestMessageDoesNotInheritAnAdoption(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1, table{})
-	w.calm = true
-	w.book.MaxDeliveries = 5
-	w.connect()
-	c := w.slots[0]
+	w, c := suspicious(t)
 	join := func() *worker {
-		k := &worker{id: byte(len(w.links) + 1), open: true, has: make(map[uint64]*holding)}
-		k.Init(k, [16]byte{k.id}, 1<<20)
-		w.links = append(w.links, k)
-		w.resumesTrials()
-		w.ready(&k.Link)
+		k := w.opens(byte(len(w.links) + 1))
 		w.adopts(1)
 		return k
 	}

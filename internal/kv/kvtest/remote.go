@@ -94,11 +94,8 @@ func (r *Remote) Change(from, to string, changes map[string][]byte) error {
 func (r *Remote) change(from, to string, changes map[string][]byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.down:
-		return ErrDown
-	case r.head != from:
-		return kv.ErrConflict
+	if err := r.refuse(from); err != nil {
+		return err
 	}
 	r.head = to
 	for k, v := range changes {
@@ -113,13 +110,21 @@ func (r *Remote) change(from, to string, changes map[string][]byte) error {
 func (r *Remote) Replace(from, to string, walk func(put func(key string, value []byte))) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.refuse(from); err != nil {
+		return err
+	}
+	r.state = state{to, make(map[string]string)}
+	walk(func(key string, value []byte) { r.keys[key] = string(value) })
+	return nil
+}
+
+// refuse returns why nothing can be changed by who knows the head from. Called with mu.
+func (r *Remote) refuse(from string) error {
 	switch {
 	case r.down:
 		return ErrDown
 	case r.head != from:
 		return kv.ErrConflict
 	}
-	r.state = state{to, make(map[string]string)}
-	walk(func(key string, value []byte) { r.keys[key] = string(value) })
 	return nil
 }
