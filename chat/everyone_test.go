@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -44,6 +45,11 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and", i),
 			"one more.")
 		c.expect("message")
+	}
+	seen := look
+	look = func(ctx context.Context, name string) {
+		seen(ctx, name)
+		time.Sleep(time.Second) // as a person does: the chat takes ten requests at once, and five a second
 	}
 	states := []state{
 		{"login", chromedp.WaitEnabled(chromedp.CSS("#login-button"))},
